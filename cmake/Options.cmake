@@ -1,0 +1,31 @@
+# What can be switched, and what follows from it for every target.
+
+option(MILLRACE_TESTS "build the tests" ON)
+option(MILLRACE_BENCH "build the benchmarks" OFF)
+option(MILLRACE_FUZZ "build the fuzz targets (needs clang)" OFF)
+set(MILLRACE_SANITIZE "" CACHE STRING "sanitizers to build with: address,undefined or thread")
+foreach(part DPDK CUDA)
+  set(MILLRACE_${part} AUTO CACHE STRING "use ${part}: AUTO (where found), ON (fail without) or OFF")
+  set_property(CACHE MILLRACE_${part} PROPERTY STRINGS AUTO ON OFF)
+endforeach()
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+# Compile options of every target of ours.
+add_library(millrace_options INTERFACE)
+target_compile_options(millrace_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast
+    -Wcast-qual -Wunused -Woverloaded-virtual -Werror>)
+target_include_directories(millrace_options INTERFACE ${CMAKE_SOURCE_DIR})
+
+if(MILLRACE_SANITIZE)
+  add_compile_options(-fsanitize=${MILLRACE_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${MILLRACE_SANITIZE})
+endif()
+
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)

@@ -1,0 +1,68 @@
+#pragma once
+/// Streams and shards of a data directory: SQLite behind one source file. Every change is one
+/// transaction, durable when the call returns. Thread-safe.
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/ids.h"
+#include "base/types.h"
+#include "gpu/shard_map.h"
+
+namespace millrace {
+
+/// A shard, open or closed, as Kinesis describes one.
+struct shard_info {
+  shard_index shard{};
+  uint128 hash_first = 0;
+  uint128 hash_last = 0;  ///< inclusive
+  std::optional<shard_index> parent;
+  std::optional<shard_index> adjacent_parent;  ///< of a merge
+  std::uint32_t created_s = 0;                 ///< later than its parents'
+  std::optional<std::uint32_t> closed_s;
+  bool is_open() const { return !closed_s.has_value(); }
+};
+
+/// What to do when a stream's byte retention is reached.
+enum class full_policy : std::uint8_t { refuse, drop_oldest };
+
+struct retention_policy {
+  std::uint32_t hours = 24;
+  std::uint64_t bytes_max = 0;  ///< 0: no bound but the disk
+  full_policy when_full = full_policy::refuse;
+};
+
+struct stream_description {
+  stream_id id{};
+  std::string name;
+  std::uint64_t created_us = 0;
+  retention_policy retention;
+  std::vector<shard_info> shards;  ///< by shard index, closed ones included
+
+  shard_map open_map() const;
+};
+
+class catalog {
+ public:
+  virtual ~catalog() = default;
+  static result<std::unique_ptr<catalog>> open(const std::string& path);
+
+  virtual result<stream_description> create_stream(std::string_view name, std::uint32_t shards,
+                                                   const retention_policy& retention, std::uint64_t now_us) = 0;
+  virtual status delete_stream(stream_id id) = 0;
+  virtual result<std::vector<stream_description>> list() const = 0;  ///< by name
+  virtual result<stream_description> describe(std::string_view name) const = 0;
+  virtual status set_retention(stream_id id, const retention_policy& retention) = 0;
+
+  /// Closes `parents` and adds `children` (whose shard indexes it gives) in one transaction.
+  virtual result<stream_description> replace_shards(stream_id id, const std::vector<shard_index>& parents,
+                                                    std::vector<shard_info> children, std::uint64_t now_us) = 0;
+  /// Forgets closed shards whose records are all gone.
+  virtual status forget_shards(stream_id id, const std::vector<shard_index>& expired) = 0;
+};
+
+}  // namespace millrace

@@ -1,0 +1,125 @@
+#pragma once
+/// The durable log of one stream, shared by its shards: segment files of blocks (log_format.h,
+/// docs/log_format.md). One thread appends; any number of threads read what is durable.
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/counters.h"
+#include "base/error.h"
+#include "base/ids.h"
+#include "base/limits.h"
+#include "base/record_batch.h"
+#include "shards/file.h"
+#include "shards/producer_table.h"
+#include "shards/sequence_number.h"
+
+namespace millrace {
+
+struct log_options {
+  std::uint64_t segment_bytes = limits::segment_bytes_default;
+  durability ack = durability::durable;
+  std::uint32_t flushes_in_flight = limits::flushes_in_flight_max;
+  std::uint64_t hot_tail_bytes = 16 * limits::mib;  ///< newest blocks kept in memory for readers
+};
+
+/// A range of bytes that recovery or a reader found damaged and skipped.
+struct damage {
+  std::string path;
+  std::uint64_t from = 0;
+  std::uint64_t to = 0;  ///< exclusive
+  std::string what;
+};
+
+struct recovery_report {
+  std::uint64_t segments = 0;
+  std::uint64_t blocks_scanned = 0;
+  std::uint64_t bytes_cut = 0;  ///< of the torn tail
+  std::vector<damage> damaged;
+};
+
+/// One record as a reader gets it. Views into a buffer that `read_chunk` keeps alive.
+struct stored_record {
+  record_view record;
+  record_index index;
+  std::uint64_t arrival_us;
+  shard_index shard;
+};
+
+struct read_chunk {
+  std::vector<stored_record> records;
+  std::vector<std::shared_ptr<const void>> keep_alive;  ///< the buffers that `records` point into
+  record_index next{};       ///< where to go on: the index after the last record, or after a gap
+  std::uint64_t behind_us = 0;  ///< newest durable arrival time less that of the position; 0: caught up
+};
+
+class stream_log {
+ public:
+  virtual ~stream_log() = default;
+
+  /// Opens or creates the log in `directory`: cuts a torn tail, reports damage, restores the
+  /// producer table and every shard's next index. No other process may have it open.
+  static result<std::unique_ptr<stream_log>> open(file_system& files, const std::string& directory,
+                                                  stream_id stream, const log_options& options,
+                                                  counter_set& counters, recovery_report& report);
+
+  // --- the appender's thread ---------------------------------------------------------------
+
+  /// True when another batch can be appended now (a flush and a block buffer are free, the log is
+  /// not blocked).
+  virtual bool can_append() const = 0;
+  /// Starts making a routed batch durable. The batch's `runs` name shard and record_count, `run` and
+  /// `rank` are filled in; this fills in runs[].first, entries' results and arrival_us (wall_us, but
+  /// never before the previous batch's), copies each record into the block, and submits the write.
+  /// `order[i]` is the i-th record in (run, rank) order. Call only when can_append().
+  virtual void append(record_batch& batch, std::span<const std::uint32_t> order, std::uint64_t wall_us) = 0;
+  /// Takes finished writes, in append order, into `done`. After a failed write the log turns blocked
+  /// and retries by itself: what was not acked is written anew into a fresh segment.
+  virtual void poll(std::uint64_t monotonic_us, std::vector<record_batch*>& done) = 0;
+  virtual int poll_fd() const = 0;
+  /// Set while the log cannot be written, with the reason.
+  virtual std::optional<error> blocked() const = 0;
+  virtual bool idle() const = 0;  ///< nothing in flight
+  virtual producer_table& producers() = 0;
+  /// The next index of a shard; a new child shard starts at 0.
+  virtual record_index next_index(shard_index shard) const = 0;
+  /// Drops whole segments: those older than `before_us` (arrival of their newest record), and, oldest
+  /// first, until at most `bytes_max` remain (0: no bound). Never the open one. Returns bytes freed.
+  virtual std::uint64_t drop_segments(std::uint64_t before_us, std::uint64_t bytes_max) = 0;
+  virtual std::uint64_t bytes() const = 0;  ///< of all segment files
+
+  // --- any thread --------------------------------------------------------------------------
+
+  /// Records of `shard` from index `from` on, at least one if there is one, then up to `bytes_max`
+  /// and `records_max`. A position below the trim horizon starts at the horizon.
+  virtual result<read_chunk> read(shard_index shard, record_index from, std::uint64_t bytes_max,
+                                  std::uint32_t records_max) const = 0;
+  virtual record_index trim_horizon(shard_index shard) const = 0;  ///< oldest index still there
+  virtual record_index durable_end(shard_index shard) const = 0;   ///< one past the newest durable
+  /// First record whose arrival time is at or after `arrival_us`; durable_end when there is none.
+  virtual result<record_index> find_time(shard_index shard, std::uint64_t arrival_us) const = 0;
+  /// Blocks until something newer than `seen` is durable in any shard, or the timeout; returns the
+  /// new version. Start with 0.
+  virtual std::uint64_t wait_for_news(std::uint64_t seen, std::uint64_t timeout_us) const = 0;
+
+  /// Where each of a producer's records first..first+count-1 went, from the newest blocks: for a producer that
+  /// reconnected and never got its results. `not_found` when they are no longer there.
+  struct record_place {
+    sequence_number sequence;
+  };
+  virtual result<std::vector<record_place>> find_results(producer_id producer, record_number first,
+                                                         std::uint32_t count) const = 0;
+
+  /// Reads all blocks in log order; for `verify` and whole-stream readers. The visitor sees every
+  /// whole block's records and every damage, and may stop by returning false.
+  struct visitor {
+    std::function<bool(const std::vector<stored_record>&)> block;
+    std::function<void(const damage&)> damaged;
+  };
+  virtual status scan(const visitor& visit) const = 0;
+};
+
+}  // namespace millrace
