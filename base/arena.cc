@@ -1,9 +1,9 @@
 #include "base/arena.h"
 
-#include <sys/mman.h>
-
 #include <cerrno>
 #include <utility>
+
+#include <sys/mman.h>
 
 #include "base/limits.h"
 
@@ -43,7 +43,9 @@ result<arena> arena::create(const arena_options& options) {
   return made;
 }
 
-arena::arena(arena&& other) noexcept { *this = std::move(other); }
+arena::arena(arena&& other) noexcept {
+  *this = std::move(other);
+}
 
 arena& arena::operator=(arena&& other) noexcept {
   std::swap(base_, other.base_);

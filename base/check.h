@@ -10,8 +10,8 @@ namespace millrace {
 
 }  // namespace millrace
 
-#define MILLRACE_CHECK(condition, what)                                        \
-  do {                                                                         \
-    if (!(condition)) [[unlikely]]                                             \
-      ::millrace::check_failed(__FILE__, __LINE__, #condition, what);          \
+#define MILLRACE_CHECK(condition, what)                               \
+  do {                                                                \
+    if (!(condition)) [[unlikely]]                                    \
+      ::millrace::check_failed(__FILE__, __LINE__, #condition, what); \
   } while (false)

@@ -14,9 +14,17 @@ std::uint64_t read_ns(clockid_t id) {
 
 }  // namespace
 
-std::uint64_t monotonic_ns() { return read_ns(CLOCK_MONOTONIC); }
-std::uint64_t monotonic_us() { return monotonic_ns() / 1000; }
-std::uint64_t wall_us() { return read_ns(CLOCK_REALTIME) / 1000; }
-std::uint64_t thread_cpu_ns() { return read_ns(CLOCK_THREAD_CPUTIME_ID); }
+std::uint64_t monotonic_ns() {
+  return read_ns(CLOCK_MONOTONIC);
+}
+std::uint64_t monotonic_us() {
+  return monotonic_ns() / 1000;
+}
+std::uint64_t wall_us() {
+  return read_ns(CLOCK_REALTIME) / 1000;
+}
+std::uint64_t thread_cpu_ns() {
+  return read_ns(CLOCK_THREAD_CPUTIME_ID);
+}
 
 }  // namespace millrace

@@ -17,8 +17,12 @@ constexpr metric_text gauge_texts[] = {
 
 }  // namespace
 
-metric_text text_of(counter c) { return counter_texts[static_cast<std::size_t>(c)]; }
-metric_text text_of(gauge g) { return gauge_texts[static_cast<std::size_t>(g)]; }
+metric_text text_of(counter c) {
+  return counter_texts[static_cast<std::size_t>(c)];
+}
+metric_text text_of(gauge g) {
+  return gauge_texts[static_cast<std::size_t>(g)];
+}
 
 void counter_registry::attach(const counter_set& set) {
   std::lock_guard lock(mutex_);
@@ -28,14 +32,16 @@ void counter_registry::attach(const counter_set& set) {
 std::uint64_t counter_registry::total(counter c) const {
   std::lock_guard lock(mutex_);
   std::uint64_t sum = 0;
-  for (const counter_set* set : sets_) sum += set->get(c);
+  for (const counter_set* set : sets_)
+    sum += set->get(c);
   return sum;
 }
 
 std::uint64_t counter_registry::total(gauge g) const {
   std::lock_guard lock(mutex_);
   std::uint64_t sum = 0;
-  for (const counter_set* set : sets_) sum += set->get(g);
+  for (const counter_set* set : sets_)
+    sum += set->get(g);
   return sum;
 }
 

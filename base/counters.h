@@ -12,71 +12,71 @@
 namespace millrace {
 
 /// X(name, help). Prometheus names are millrace_<name>_total. Keep the groups together.
-#define MILLRACE_COUNTERS(X)                                                                      \
-  X(datagrams_received, "datagrams taken from a packet source")                                   \
-  X(datagram_bytes_received, "bytes of those datagrams")                                          \
-  X(datagrams_sent, "datagrams handed to a packet source")                                        \
-  X(datagrams_send_failed, "datagrams a packet source would not take")                            \
-  X(datagrams_damaged, "datagrams dropped: bad checksum, length, magic or version")               \
-  X(datagrams_unauthenticated, "datagrams dropped: unknown key or bad authentication tag")        \
-  X(datagrams_replayed, "datagrams dropped: packet number seen before or older than the window")  \
-  X(datagrams_unknown_session, "datagrams dropped: no such session")                              \
-  X(datagrams_duplicate, "data datagrams that held no record not seen before")                    \
-  X(datagrams_early, "data datagrams kept because an earlier record was missing")                 \
-  X(datagrams_dropped_no_room, "data datagrams dropped unacked: arena, batch or window full")     \
-  X(handshakes_refused, "HELLO or OPEN datagrams refused")                                        \
-  X(cookies_rejected, "OPEN datagrams with a forged or expired cookie")                           \
-  X(resets_sent, "RESET datagrams sent")                                                          \
-  X(naks_sent, "NAK datagrams sent")                                                              \
-  X(acks_sent, "ACK datagrams sent")                                                              \
-  X(sessions_opened, "sessions opened")                                                           \
-  X(sessions_closed, "sessions closed by their producer")                                         \
-  X(sessions_expired, "sessions forgotten for silence")                                           \
-  X(sessions_fenced, "sessions ended by a newer epoch of their producer")                         \
-  X(records_received, "records released in order into batches")                                   \
-  X(record_bytes_received, "bytes of those records, as stored")                                   \
-  X(records_duplicate, "records dropped: their number was seen before")                           \
-  X(records_malformed, "records refused: their bytes do not parse")                               \
-  X(records_fenced, "records refused: a newer epoch of their producer exists")                    \
-  X(records_refused, "records refused for any other reason")                                      \
-  X(reassembly_bytes_copied, "bytes copied to reassemble large records")                          \
-  X(decode_bytes_copied, "bytes copied to make records of raw datagrams")                         \
-  X(raw_records_received, "records made of raw datagrams")                                        \
-  X(raw_dropped_empty, "raw datagrams or lines dropped: empty")                                   \
-  X(raw_dropped_key, "raw records dropped: no usable partition key")                              \
-  X(raw_dropped_no_room, "raw records dropped: arena or pipeline full")                           \
-  X(raw_dropped_storage, "raw records dropped: their batch was refused")                          \
-  X(source_dropped, "packets lost before us, as the socket or port counts them")                  \
-  X(source_stalled, "bursts not taken because no receive buffer was free")                        \
-  X(batches_submitted, "batches handed to the pipeline")                                          \
-  X(batches_committed, "batches durable in a log")                                                \
-  X(batches_refused, "batches refused as a whole")                                                \
-  X(records_routed, "records given their shard")                                                  \
-  X(records_durable, "records durable (or written, with --ack written) in a log")                 \
-  X(record_bytes_durable, "bytes of those records")                                               \
-  X(block_bytes_written, "bytes of log blocks, framing and padding included")                     \
-  X(record_bytes_copied, "record bytes copied from slabs into blocks: one copy a record")         \
-  X(flushes, "log writes completed")                                                              \
-  X(flush_errors, "log writes or syncs that failed")                                              \
-  X(blocks_rewritten, "blocks written anew into a fresh segment after a failure")                 \
-  X(segments_created, "segments started")                                                         \
-  X(segments_deleted, "segments removed by retention or with their stream")                       \
-  X(blocks_damaged, "damaged blocks met by recovery or a reader")                                 \
-  X(disk_bytes_read, "bytes read from segment files")                                             \
-  X(record_bytes_read, "record bytes handed to readers")                                          \
+#define MILLRACE_COUNTERS(X)                                                                     \
+  X(datagrams_received, "datagrams taken from a packet source")                                  \
+  X(datagram_bytes_received, "bytes of those datagrams")                                         \
+  X(datagrams_sent, "datagrams handed to a packet source")                                       \
+  X(datagrams_send_failed, "datagrams a packet source would not take")                           \
+  X(datagrams_damaged, "datagrams dropped: bad checksum, length, magic or version")              \
+  X(datagrams_unauthenticated, "datagrams dropped: unknown key or bad authentication tag")       \
+  X(datagrams_replayed, "datagrams dropped: packet number seen before or older than the window") \
+  X(datagrams_unknown_session, "datagrams dropped: no such session")                             \
+  X(datagrams_duplicate, "data datagrams that held no record not seen before")                   \
+  X(datagrams_early, "data datagrams kept because an earlier record was missing")                \
+  X(datagrams_dropped_no_room, "data datagrams dropped unacked: arena, batch or window full")    \
+  X(handshakes_refused, "HELLO or OPEN datagrams refused")                                       \
+  X(cookies_rejected, "OPEN datagrams with a forged or expired cookie")                          \
+  X(resets_sent, "RESET datagrams sent")                                                         \
+  X(naks_sent, "NAK datagrams sent")                                                             \
+  X(acks_sent, "ACK datagrams sent")                                                             \
+  X(sessions_opened, "sessions opened")                                                          \
+  X(sessions_closed, "sessions closed by their producer")                                        \
+  X(sessions_expired, "sessions forgotten for silence")                                          \
+  X(sessions_fenced, "sessions ended by a newer epoch of their producer")                        \
+  X(records_received, "records released in order into batches")                                  \
+  X(record_bytes_received, "bytes of those records, as stored")                                  \
+  X(records_duplicate, "records dropped: their number was seen before")                          \
+  X(records_malformed, "records refused: their bytes do not parse")                              \
+  X(records_fenced, "records refused: a newer epoch of their producer exists")                   \
+  X(records_refused, "records refused for any other reason")                                     \
+  X(reassembly_bytes_copied, "bytes copied to reassemble large records")                         \
+  X(decode_bytes_copied, "bytes copied to make records of raw datagrams")                        \
+  X(raw_records_received, "records made of raw datagrams")                                       \
+  X(raw_dropped_empty, "raw datagrams or lines dropped: empty")                                  \
+  X(raw_dropped_key, "raw records dropped: no usable partition key")                             \
+  X(raw_dropped_no_room, "raw records dropped: arena or pipeline full")                          \
+  X(raw_dropped_storage, "raw records dropped: their batch was refused")                         \
+  X(source_dropped, "packets lost before us, as the socket or port counts them")                 \
+  X(source_stalled, "bursts not taken because no receive buffer was free")                       \
+  X(batches_submitted, "batches handed to the pipeline")                                         \
+  X(batches_committed, "batches durable in a log")                                               \
+  X(batches_refused, "batches refused as a whole")                                               \
+  X(records_routed, "records given their shard")                                                 \
+  X(records_durable, "records durable (or written, with --ack written) in a log")                \
+  X(record_bytes_durable, "bytes of those records")                                              \
+  X(block_bytes_written, "bytes of log blocks, framing and padding included")                    \
+  X(record_bytes_copied, "record bytes copied from slabs into blocks: one copy a record")        \
+  X(flushes, "log writes completed")                                                             \
+  X(flush_errors, "log writes or syncs that failed")                                             \
+  X(blocks_rewritten, "blocks written anew into a fresh segment after a failure")                \
+  X(segments_created, "segments started")                                                        \
+  X(segments_deleted, "segments removed by retention or with their stream")                      \
+  X(blocks_damaged, "damaged blocks met by recovery or a reader")                                \
+  X(disk_bytes_read, "bytes read from segment files")                                            \
+  X(record_bytes_read, "record bytes handed to readers")                                         \
   X(pipeline_stalls, "times a batch waited because every flush was in flight")
 
 /// X(name, help). Prometheus names are millrace_<name>.
-#define MILLRACE_GAUGES(X)                                                                        \
-  X(arena_bytes, "bytes of the arena")                                                            \
-  X(receive_buffers, "receive buffers")                                                           \
-  X(receive_buffers_free, "receive buffers not in use")                                           \
-  X(sessions_open, "sessions open")                                                               \
-  X(reassemblies_open, "large records being reassembled")                                         \
-  X(batches_in_flight, "batches between submission and completion")                               \
-  X(durable_lag_us, "age of the oldest batch not yet durable")                                    \
-  X(storage_faults, "streams that cannot be written now")                                         \
-  X(segments, "segment files")                                                                    \
+#define MILLRACE_GAUGES(X)                                          \
+  X(arena_bytes, "bytes of the arena")                              \
+  X(receive_buffers, "receive buffers")                             \
+  X(receive_buffers_free, "receive buffers not in use")             \
+  X(sessions_open, "sessions open")                                 \
+  X(reassemblies_open, "large records being reassembled")           \
+  X(batches_in_flight, "batches between submission and completion") \
+  X(durable_lag_us, "age of the oldest batch not yet durable")      \
+  X(storage_faults, "streams that cannot be written now")           \
+  X(segments, "segment files")                                      \
   X(log_bytes, "bytes of all segment files")
 
 enum class counter : std::uint16_t {

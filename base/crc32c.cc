@@ -9,7 +9,8 @@ constexpr std::array<std::uint32_t, 256> make_table() {
   std::array<std::uint32_t, 256> table{};
   for (std::uint32_t i = 0; i < 256; ++i) {
     std::uint32_t value = i;
-    for (int bit = 0; bit < 8; ++bit) value = (value >> 1) ^ ((value & 1) != 0 ? 0x82f63b78u : 0);
+    for (int bit = 0; bit < 8; ++bit)
+      value = (value >> 1) ^ ((value & 1) != 0 ? 0x82f63b78u : 0);
     table[i] = value;
   }
   return table;
@@ -27,6 +28,8 @@ std::uint32_t crc32c(byte_view bytes, std::uint32_t seed) {
   return ~crc;
 }
 
-const char* crc32c_implementation() { return "table"; }
+const char* crc32c_implementation() {
+  return "table";
+}
 
 }  // namespace millrace

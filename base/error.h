@@ -95,10 +95,10 @@ class [[nodiscard]] status : public result<std::monostate> {
 }  // namespace millrace
 
 /// Returns the error of `expression` (a status or a result) from the enclosing function.
-#define MILLRACE_TRY(expression)                                       \
-  do {                                                                 \
-    if (auto millrace_try_ = (expression); !millrace_try_.ok())        \
-      return std::move(millrace_try_).failure();                       \
+#define MILLRACE_TRY(expression)                                \
+  do {                                                          \
+    if (auto millrace_try_ = (expression); !millrace_try_.ok()) \
+      return std::move(millrace_try_).failure();                \
   } while (false)
 
 #define MILLRACE_CONCAT_2(a, b) a##b

@@ -53,7 +53,8 @@ template <class Tag, class Rep>
 struct std::hash<millrace::strong_id<Tag, Rep>> {
   std::size_t operator()(millrace::strong_id<Tag, Rep> id) const noexcept {
     if constexpr (sizeof(Rep) == 16) {
-      return static_cast<std::size_t>(static_cast<std::uint64_t>(id.value >> 64) * 0x9e3779b97f4a7c15u ^
+      return static_cast<std::size_t>(static_cast<std::uint64_t>(id.value >> 64) *
+                                          0x9e3779b97f4a7c15u ^
                                       static_cast<std::uint64_t>(id.value));
     } else {
       return std::hash<Rep>()(id.value);

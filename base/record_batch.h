@@ -3,8 +3,8 @@
 /// runs they came in, and, after the pipeline, what became of each.
 ///
 /// A batch belongs to one stream and has one owner at a time (see batch_state). Its door fills it,
-/// submits it to a `batch_sink`, gets it back through its `batch_home`, tells its clients, gives the
-/// buffers back to where they came from, and uses it again. Buffers named by `records` stay
+/// submits it to a `batch_sink`, gets it back through its `batch_home`, tells its clients, gives
+/// the buffers back to where they came from, and uses it again. Buffers named by `records` stay
 /// untouched from submission to completion.
 #include <atomic>
 #include <string_view>
@@ -50,14 +50,15 @@ enum class entry_kind : std::uint8_t {
 /// A run of consecutive records in a batch from one producer. The runs of a batch cover its records
 /// in order.
 struct batch_entry {
-  producer_id producer{};       ///< records, open
+  producer_id producer{};        ///< records, open
   record_number first_record{};  ///< records: the number of the run's first
   epoch_number epoch{};          ///< records: the session's; open: filled in by the pipeline
   std::uint32_t record_count = 0;
   std::uint32_t owner_tag = 0;  ///< the door's own mark (its session's slot)
   entry_kind kind = entry_kind::raw;
   outcome result = outcome::pending;
-  record_number next_record{};  ///< open: filled in by the pipeline: the first number not in the log
+  record_number
+      next_record{};  ///< open: filled in by the pipeline: the first number not in the log
 };
 
 enum class batch_state : std::uint8_t {

@@ -99,8 +99,8 @@ record_fault check_record(byte_view bytes) {
 }
 
 std::uint32_t record_stride(std::size_t key_bytes, std::size_t data_bytes, bool has_hash_key) {
-  const std::size_t bytes = sizeof(record_header) + (has_hash_key ? explicit_hash_key_bytes : 0) +
-                            key_bytes + data_bytes;
+  const std::size_t bytes =
+      sizeof(record_header) + (has_hash_key ? explicit_hash_key_bytes : 0) + key_bytes + data_bytes;
   return static_cast<std::uint32_t>(align_up(bytes, record_alignment));
 }
 

@@ -1,7 +1,8 @@
 #pragma once
 /// A record's bytes: the same on the wire and in the log. Do not change: both formats depend on it.
 ///
-///   record_header | [explicit hash key, 16 bytes, big-endian] | partition key | data | padding to 8
+///   record_header | [explicit hash key, 16 bytes, big-endian] | partition key | data | padding to
+///   8
 ///
 /// A record starts at a multiple of 8 from the start of its datagram or block; that says nothing
 /// about its address, so read it with `record_view`, never through a struct pointer.

@@ -15,7 +15,9 @@ inline constexpr uint128 make_uint128(std::uint64_t high, std::uint64_t low) {
 inline constexpr std::uint64_t high_bits(uint128 value) {
   return static_cast<std::uint64_t>(value >> 64);
 }
-inline constexpr std::uint64_t low_bits(uint128 value) { return static_cast<std::uint64_t>(value); }
+inline constexpr std::uint64_t low_bits(uint128 value) {
+  return static_cast<std::uint64_t>(value);
+}
 inline constexpr uint128 uint128_max = ~static_cast<uint128>(0);
 
 using byte_view = std::span<const std::byte>;

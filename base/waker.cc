@@ -1,11 +1,11 @@
 #include "base/waker.h"
 
+#include <cstdint>
+#include <ctime>
+
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-#include <cstdint>
-#include <ctime>
 
 namespace millrace {
 
@@ -13,7 +13,9 @@ waker::waker() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   MILLRACE_CHECK(fd_ >= 0, "eventfd: out of file descriptors at start-up");
 }
 
-waker::~waker() { close(fd_); }
+waker::~waker() {
+  close(fd_);
+}
 
 void waker::disarm() {
   armed_.store(false, std::memory_order_seq_cst);

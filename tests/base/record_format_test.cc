@@ -1,9 +1,9 @@
 #include "base/record_format.h"
 
-#include <gtest/gtest.h>
-
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "base/limits.h"
 
@@ -55,7 +55,8 @@ TEST(record_format, keys_are_1_to_256_characters_of_utf8) {
   EXPECT_EQ(check_partition_key(std::string(256, 'a')), record_fault::none);
   EXPECT_EQ(check_partition_key(std::string(257, 'a')), record_fault::key_too_long);
   std::string smileys;
-  for (int i = 0; i < 256; ++i) smileys += "\xf0\x9f\x98\x80";
+  for (int i = 0; i < 256; ++i)
+    smileys += "\xf0\x9f\x98\x80";
   EXPECT_EQ(check_partition_key(smileys), record_fault::none);
   EXPECT_EQ(check_partition_key(smileys + "a"), record_fault::key_too_long);
   EXPECT_EQ(check_partition_key("\xc0\x80"), record_fault::key_not_utf8);          // overlong
