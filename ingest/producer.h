@@ -30,7 +30,10 @@ struct producer_options {
   std::uint64_t buffer_bytes_max = 64 * limits::mib;  ///< unacked records held; send() waits at it
   std::uint32_t datagram_bytes_max = limits::datagram_bytes_max;
   std::uint64_t linger_us = 200;  ///< a datagram waits no longer to be filled
-  bool wants_results = false;     ///< deliver shard and sequence number with each outcome
+  bool wants_results = false;     ///< deliver its place in the log with each outcome
+  /// With wants_results and an identity that was used before: outcomes are wanted from this record
+  /// on, also for those that were durable before this producer existed. Default: only of its own.
+  std::optional<record_number> results_from;
   std::uint64_t connect_timeout_us = 10'000'000;
 };
 
@@ -39,8 +42,11 @@ struct record_outcome {
   record_number number{};
   bool durable = false;       ///< false: refused for good; `reason` says why
   bool has_place = false;     ///< with wants_results, unless the server no longer knows
+  // Its place, when has_place: the parts of its sequence number (see shards/sequence_number.h).
   shard_index shard{};
-  std::string sequence;       ///< decimal, when has_place
+  std::uint32_t shard_created_s = 0;
+  record_index index{};
+  std::uint32_t arrival_s = 0;
   std::string_view reason;
   std::uint64_t latency_us = 0;  ///< from send() to the durable ack
 };

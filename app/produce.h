@@ -1,0 +1,54 @@
+#pragma once
+/// `millrace produce`: reads or generates records and sends them to a stream until each is durable.
+/// The flags are parsed elsewhere; this is what they come to.
+#include <atomic>
+#include <cstdint>
+#include <iosfwd>
+#include <string>
+
+#include "ingest/record_reader.h"
+
+namespace millrace {
+
+struct produce_options {
+  std::string to = "udp://127.0.0.1:4567";  ///< udp://HOST:PORT; IPv6 as udp://[::1]:4567
+  std::string stream;
+
+  // What is sent: exactly one of file and generate.
+  std::string file;                           ///< a path, or "-" for standard input
+  input_format format = input_format::lines;  ///< of the file
+  std::string key_field;                      ///< see record_reader.h; empty: the record's number
+  bool skip_bad = false;  ///< count bad input records and go on, rather than stop at the first
+  std::uint64_t loop = 1;     ///< times the file is sent; 0: until stopped
+  std::string generate;       ///< clicks, trades or sensors
+  std::uint32_t size = 0;     ///< generated data bytes a record; 0: as the generator likes it
+  std::uint64_t keys = 10'000;  ///< distinct partition keys generated
+  double skew = 0.99;           ///< Zipf exponent of the keys; 0: all alike
+  std::uint64_t seed = 1;       ///< the same seed generates the same records
+
+  // How much and how fast.
+  std::uint64_t records = 0;  ///< stop after so many; 0: at the end of the input, or never
+  double seconds = 0;         ///< stop reading after so long; 0: never
+  double rate = 0;            ///< records a second; 0: as fast as they are taken
+
+  // Identity and answers.
+  std::string producer_id;  ///< 32 hex digits, or any text (hashed); empty: a random one
+  std::string acks_file;    ///< one line a durable record: "NUMBER SHARD SEQUENCE"
+  std::string key_file;     ///< one line "KEY_ID:32 HEX DIGITS"; empty: no encryption
+  std::uint64_t buffer_bytes_max = 64ull * 1024 * 1024;  ///< unacked records held
+  double give_up_seconds = 60;  ///< end with an error after so long without progress; 0: never
+
+  bool quiet = false;     ///< errors only: no progress and no summary
+  bool progress = true;   ///< a moving line on a terminal, a plain line every 5 s elsewhere
+};
+
+/// Sends everything and waits until it is durable. SIGINT and SIGTERM stop the reading, the rest is
+/// flushed; a second one ends the process. Returns the exit code: 0, 1 (not everything became
+/// durable, or an input record is bad) or 2 (options that contradict each other or cannot be used).
+int run_produce(const produce_options& options);
+
+/// The same for tests and embedding: no signal handlers; stops when `stop` turns true; messages,
+/// progress and summary go to `out`.
+int run_produce(const produce_options& options, const std::atomic<bool>& stop, std::ostream& out);
+
+}  // namespace millrace
