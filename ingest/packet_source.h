@@ -34,7 +34,7 @@ std::string address_text(const endpoint& who);
 struct received_packet {
   mutable_byte_view bytes;  ///< the UDP payload
   endpoint from;
-  std::uint64_t buffer = 0;        ///< opaque to everyone but the source
+  std::uint64_t buffer = 0;        ///< opaque to everyone but the source; below 2^56
   std::uint32_t buffer_bytes = 0;  ///< arena that this packet keeps occupied
   std::uint16_t listener = 0;      ///< which of the source's local ports it came to, from 0
 };
