@@ -13,15 +13,10 @@
 #include "base/ids.h"
 #include "base/limits.h"
 #include "base/types.h"
+#include "ingest/keyring.h"
 #include "ingest/packet_source.h"
 
 namespace millrace {
-
-/// A key that server and producers share (docs/wire_format.md, "Keyed sessions").
-struct shared_key {
-  std::uint32_t key_id = 0;  ///< not 0
-  std::array<std::uint8_t, 16> secret{};
-};
 
 struct producer_options {
   std::string stream;

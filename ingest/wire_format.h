@@ -78,8 +78,9 @@ static_assert(sizeof(cookie_payload) == 32);
 
 inline constexpr std::uint32_t stream_name_bytes_max = 128;
 
-/// OPEN. Followed by zero padding to at least the size of OPEN_ACK. When keyed, it is sealed under
-/// the configured key with the client nonce and random packet number as nonce.
+/// OPEN. Followed by zero padding to at least the size of OPEN_ACK. The header's first_record is the
+/// client nonce and its packet_number random: when keyed, both make the key of this OPEN. It is sent
+/// again byte for byte.
 struct open_payload {
   cookie_payload cookie;      ///< as the server gave it
   std::uint64_t producer_high;  ///< producer_id: random, kept by the client across reconnects
