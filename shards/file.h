@@ -1,7 +1,8 @@
 #pragma once
-/// The one seam to the disk. Three versions: posix (posix_file_system.cc), memory (memory_file_system.cc)
-/// and faulty (faulty_file_system.cc: forgets what was not synced, tears writes, fills the disk, fails
-/// on demand), so that everything above is tested against what disks do.
+/// The one seam to the disk. Three versions: posix (posix_file_system.cc), memory
+/// (memory_file_system.cc) and faulty (faulty_file_system.cc: forgets what was not synced, tears
+/// writes, fills the disk, fails on demand), so that everything above is tested against what disks
+/// do.
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -23,11 +24,20 @@ class file {
   virtual result<std::uint64_t> size() const = 0;
   /// Reads exactly `into.size()` bytes, or an `io` or `corrupt` (end of file) error.
   virtual status read_at(std::uint64_t offset, mutable_byte_view into) const = 0;
-  /// Reserves room up to `bytes`, so that later writes inside it cannot run out of space; the new part reads as zeros.
+  /// What the disk reads at once: offset, length and address of a read that are multiples of it go
+  /// straight to the caller's memory, others through a copy. 1: no matter.
+  virtual std::uint32_t read_alignment() const = 0;
+  /// The first offset at or after `offset` that may hold anything but zeros; size() when there is
+  /// none.
+  virtual std::uint64_t next_data(std::uint64_t offset) const = 0;
+  /// Reserves room up to `bytes`, so that later writes inside it cannot run out of space; the new
+  /// part reads as zeros.
   virtual status allocate(std::uint64_t bytes) = 0;
   virtual status truncate(std::uint64_t bytes) = 0;
   /// Writes and makes durable. For small, rare writes (headers, indexes).
   virtual status write_durable(std::uint64_t offset, byte_view from) = 0;
+  /// Makes durable whatever was written before, also by an earlier process.
+  virtual status sync() = 0;
 };
 
 enum class durability : std::uint8_t {
@@ -57,14 +67,20 @@ class write_queue {
   virtual std::string describe() const = 0;
 };
 
-enum class open_mode : std::uint8_t { read, create, append };
+enum class open_mode : std::uint8_t {
+  read,
+  create,  ///< for reading and writing; fails when it exists
+  update,  ///< for reading and writing; fails when it does not exist
+};
 
 class file_system {
  public:
   virtual ~file_system() = default;
-  /// `create`: fails when it exists. The new name is durable when the call returns.
+  /// A created name is durable when the call returns. `already_exists` or `not_found` as the mode
+  /// says.
   virtual result<std::unique_ptr<file>> open(const std::string& path, open_mode mode) = 0;
-  virtual result<std::vector<std::string>> list(const std::string& directory) = 0;  ///< names, sorted
+  virtual result<std::vector<std::string>> list(
+      const std::string& directory) = 0;                         ///< names, sorted
   virtual status create_directory(const std::string& path) = 0;  ///< durable; existing is fine
   virtual status remove(const std::string& path) = 0;            ///< durable
   virtual status remove_directory(const std::string& path) = 0;  ///< with what is in it

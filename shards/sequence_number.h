@@ -1,8 +1,8 @@
 #pragma once
 /// Sequence numbers in Kinesis' version-2 encoding: a 186-bit integer, printed in decimal.
-/// Source of the layout: the analysis published with kinesalite, checked against the examples of the
-/// AWS documentation. In hex nibbles, most significant first: 2 | shard creation second (9) | low
-/// nibble of the shard (1) | index (16) | 00 | arrival second (9) | shard (8) | 2.
+/// Source of the layout: the analysis published with kinesalite, checked against the examples of
+/// the AWS documentation. In hex nibbles, most significant first: 2 | shard creation second (9) |
+/// low nibble of the shard (1) | index (16) | 00 | arrival second (9) | shard (8) | 2.
 #include <cstdint>
 #include <string>
 #include <string_view>

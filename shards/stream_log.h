@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -52,8 +53,9 @@ struct stored_record {
 struct read_chunk {
   std::vector<stored_record> records;
   std::vector<std::shared_ptr<const void>> keep_alive;  ///< the buffers that `records` point into
-  record_index next{};       ///< where to go on: the index after the last record, or after a gap
-  std::uint64_t behind_us = 0;  ///< newest durable arrival time less that of the position; 0: caught up
+  record_index next{};  ///< where to go on: the index after the last record, or after a gap
+  std::uint64_t behind_us =
+      0;  ///< newest durable arrival time less that of the position; 0: caught up
 };
 
 class stream_log {
@@ -68,28 +70,47 @@ class stream_log {
 
   // --- the appender's thread ---------------------------------------------------------------
 
+  /// Decides, before a batch is routed, what of it may go into the log, as of all batches admitted
+  /// before it. Sets a refused entry's result (fenced, out_of_order, producers_exhausted) and takes
+  /// its records out of `records` and `record_bytes`; the entries that stay pending cover `records`
+  /// in order. Fills in epoch and next_record of open entries. What is admitted must be appended,
+  /// in the order of admission: it is never taken back.
+  virtual void admit(record_batch& batch, std::uint64_t wall_us) = 0;
+
   /// True when another batch can be appended now (a flush and a block buffer are free, the log is
   /// not blocked).
   virtual bool can_append() const = 0;
-  /// Starts making a routed batch durable. The batch's `runs` name shard and record_count, `run` and
-  /// `rank` are filled in; this fills in runs[].first, entries' results and arrival_us (wall_us, but
-  /// never before the previous batch's), copies each record into the block, and submits the write.
-  /// `order[i]` is the i-th record in (run, rank) order. Call only when can_append().
-  virtual void append(record_batch& batch, std::span<const std::uint32_t> order, std::uint64_t wall_us) = 0;
-  /// Takes finished writes, in append order, into `done`. After a failed write the log turns blocked
-  /// and retries by itself: what was not acked is written anew into a fresh segment.
+  /// Starts making a routed batch durable. The batch's `runs` name shard and record_count, `run`
+  /// and `rank` are filled in; this fills in runs[].first, entries' results and arrival_us
+  /// (wall_us, but never before the previous batch's), copies each record into the block, and
+  /// submits the write. `order[i]` is the i-th record in (run, rank) order. Call only when
+  /// can_append(), after admit(). A batch with open entries alone is a block without records; one
+  /// with nothing pending needs no block and still comes back in order.
+  virtual void append(record_batch& batch, std::span<const std::uint32_t> order,
+                      std::uint64_t wall_us) = 0;
+  /// Takes finished writes, in append order, into `done`. After a failed write the log turns
+  /// blocked and retries by itself: what was not acked is written anew into a fresh segment.
   virtual void poll(std::uint64_t monotonic_us, std::vector<record_batch*>& done) = 0;
   virtual int poll_fd() const = 0;
   /// Set while the log cannot be written, with the reason.
   virtual std::optional<error> blocked() const = 0;
   virtual bool idle() const = 0;  ///< nothing in flight
-  virtual producer_table& producers() = 0;
-  /// The next index of a shard; a new child shard starts at 0.
+  /// For the end of the program: waits for the writes under way and gives back every batch that is
+  /// not acked, in order, with outcome::shutting_down. Nothing may be appended after it.
+  virtual void abandon(std::vector<record_batch*>& done) = 0;
+  /// As admitted: ahead of what is durable by the batches in flight.
+  virtual const producer_table& producers() const = 0;
+  /// The next index of a shard, as appended; a new child shard starts at 0.
   virtual record_index next_index(shard_index shard) const = 0;
-  /// Drops whole segments: those older than `before_us` (arrival of their newest record), and, oldest
-  /// first, until at most `bytes_max` remain (0: no bound). Never the open one. Returns bytes freed.
+  /// Drops whole segments: those older than `before_us` (arrival of their newest record), and,
+  /// oldest first, until at most `bytes_max` remain (0: no bound). Never the open one. Returns
+  /// bytes freed.
   virtual std::uint64_t drop_segments(std::uint64_t before_us, std::uint64_t bytes_max) = 0;
-  virtual std::uint64_t bytes() const = 0;  ///< of all segment files
+  /// Bytes in use in all segment files; the preallocated rest of the open one does not count.
+  virtual std::uint64_t bytes() const = 0;
+  /// Forgets closed shards whose records are all gone; their indexes are never given out again by
+  /// the catalog's rule that a shard index is never reused.
+  virtual void forget_shards(std::span<const shard_index> expired) = 0;
 
   // --- any thread --------------------------------------------------------------------------
 
@@ -105,11 +126,14 @@ class stream_log {
   /// new version. Start with 0.
   virtual std::uint64_t wait_for_news(std::uint64_t seen, std::uint64_t timeout_us) const = 0;
 
-  /// Where each of a producer's records first..first+count-1 went, from the newest blocks: for a producer that
-  /// reconnected and never got its results. `not_found` when they are no longer there.
+  /// Where each of a producer's records first..first+count-1 went, from the newest blocks: for a
+  /// producer that reconnected and never got its results. `not_found` when they are no longer
+  /// there.
   struct record_place {
     sequence_number sequence;
   };
+  /// Looks back through the open segment and its predecessor, at most limits::results_blocks_max
+  /// blocks.
   virtual result<std::vector<record_place>> find_results(producer_id producer, record_number first,
                                                          std::uint32_t count) const = 0;
 

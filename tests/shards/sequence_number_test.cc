@@ -1,0 +1,65 @@
+#include "shards/sequence_number.h"
+
+#include <random>
+
+#include <gtest/gtest.h>
+
+namespace millrace {
+namespace {
+
+TEST(sequence_number, the_example_of_the_aws_documentation_is_read_and_written_exactly) {
+  const std::string text = "49543463076548007577105092703039560359975228518395019266";
+  const auto parsed = sequence_number::parse(text);
+  ASSERT_TRUE(parsed.ok()) << parsed.failure().message();
+  EXPECT_EQ(parsed->shard_created_s, 1411403981u);
+  EXPECT_EQ(parsed->index.value, 5501u);
+  EXPECT_EQ(parsed->arrival_s, 1411431220u);
+  EXPECT_EQ(parsed->shard.value, 0u);
+  EXPECT_EQ(parsed->to_string(), text);
+}
+
+TEST(sequence_number, a_closed_shard_ends_with_the_index_of_kinesis) {
+  const sequence_number end{1411403981, closed_shard_index, 1411431220, shard_index(3)};
+  const auto parsed = sequence_number::parse(end.to_string());
+  ASSERT_TRUE(parsed.ok());
+  EXPECT_EQ(parsed->index.value, 0x7fff'ffff'ffff'ffffu);
+  EXPECT_EQ(*parsed, end);
+}
+
+TEST(sequence_number, every_number_survives_a_round_trip) {
+  std::mt19937_64 random(1);
+  for (int i = 0; i < 2000; ++i) {
+    const sequence_number one{static_cast<std::uint32_t>(random()),
+                              record_index(random() >> (random() % 64)),
+                              static_cast<std::uint32_t>(random()),
+                              shard_index(static_cast<std::uint32_t>(random() >> (random() % 64)))};
+    const auto parsed = sequence_number::parse(one.to_string());
+    ASSERT_TRUE(parsed.ok()) << one.to_string();
+    ASSERT_EQ(*parsed, one);
+  }
+}
+
+TEST(sequence_number, a_later_record_has_the_greater_number) {
+  const sequence_number early{1411403981, record_index(7), 1411431220, shard_index(2)};
+  sequence_number late = early;
+  late.index = record_index(8);
+  late.arrival_s = early.arrival_s;
+  ASSERT_EQ(early.to_string().size(), late.to_string().size());
+  EXPECT_LT(early.to_string(), late.to_string());
+}
+
+TEST(sequence_number, anything_else_is_refused_with_a_reason) {
+  const std::string good = "49543463076548007577105092703039560359975228518395019266";
+  for (const std::string& text :
+       {std::string(), std::string("0"), std::string("12x4"), std::string("-1"),
+        good.substr(0, 55) + "7",  // another version
+        std::string("59543463076548007577105092703039560359975228518395019266"),
+        std::string(58, '9'), std::string(200, '1'), good + " "}) {
+    const auto parsed = sequence_number::parse(text);
+    ASSERT_FALSE(parsed.ok()) << text;
+    EXPECT_EQ(parsed.failure().code(), error_code::invalid_argument);
+  }
+}
+
+}  // namespace
+}  // namespace millrace
