@@ -6,6 +6,7 @@
 #include <array>
 #include <memory>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "base/bounded_queue.h"
@@ -28,7 +29,7 @@ class buffer_owner {
 /// Hears what became of a batch, on the door's thread, before its buffers are given back.
 class batch_observer {
  public:
-  virtual void batch_finished(const record_batch& batch) = 0;
+  virtual void batch_finished(const record_batch& batch, std::uint64_t now_us) = 0;
 
  protected:
   ~batch_observer() = default;
@@ -75,9 +76,10 @@ class batch_filler : public batch_home {
   const stream_target& target(stream_lane lane) const { return lanes_[lane.value]->target; }
 
   /// Puts a run of checked records, which lie in `buffer`, into the stream's batch, all or none.
-  /// True: the batch now holds the caller's reference to the buffer. False: no room; the caller keeps
-  /// the reference and drops or tries later. `records` is at most limits::batch_records_max, and at
-  /// most what fits an empty batch: batch_bytes_max of the stream, or one larger record alone.
+  /// True: the batch now holds the caller's reference to the buffer. False: no room; the caller
+  /// keeps the reference and drops or tries later. `records` is at most limits::batch_records_max,
+  /// and at most what fits an empty batch: batch_bytes_max of the stream, or one larger record
+  /// alone.
   [[nodiscard]] bool append(stream_lane lane, const run_owner& owner,
                             std::span<const record_ref> records, std::uint64_t buffer,
                             std::uint64_t now_us);
@@ -89,7 +91,7 @@ class batch_filler : public batch_home {
   /// Call after each burst. Returns how many went.
   int submit_due(std::uint64_t now_us);
   /// Submits all open batches that the sink takes, whatever their age. For shutdown.
-  int submit_all(std::uint64_t now_us);
+  int submit_all();
   /// Takes back finished batches: tells the observers, releases buffers. Returns how many.
   int collect(std::uint64_t now_us);
 
@@ -99,7 +101,15 @@ class batch_filler : public batch_home {
   /// Batches not in the pool: filling or submitted.
   std::uint32_t in_use() const { return static_cast<std::uint32_t>(all_.size() - pool_.size()); }
   /// Batches handed to the sink and not collected yet.
-  std::uint32_t in_flight() const { return in_flight_count_; }
+  std::uint32_t in_flight() const { return static_cast<std::uint32_t>(in_flight_.size()); }
+  /// Batches being filled, or full and waiting for the sink.
+  std::uint32_t open_batches() const { return static_cast<std::uint32_t>(open_.size()); }
+  /// Gives a reference back to the handle's owner.
+  void release(std::uint64_t handle) {
+    owners_[handle >> 56]->release(handle & ((std::uint64_t{1} << 56) - 1));
+  }
+  /// Updates the gauges of batches; a few times a second.
+  void set_gauges(std::uint64_t now_us);
   bool is_blocked(stream_lane lane) const { return sink_.is_blocked(target(lane).id); }
 
   void finished(record_batch& batch) override;
@@ -108,14 +118,18 @@ class batch_filler : public batch_home {
   struct lane_state {
     stream_target target;
     record_batch* filling = nullptr;
-    bool is_full = false;           ///< the sink refused it once, or the next run did not fit
+    bool is_full = false;          ///< the sink refused it once, or the next run did not fit
     std::uint32_t open_index = 0;  ///< in open_, while filling
+  };
+
+  struct flight {
+    record_batch* batch = nullptr;
+    std::uint64_t opened_us = 0;  ///< its own may not be read while the sink has it
   };
 
   record_batch* room_for(lane_state& lane, std::uint64_t bytes, std::size_t records,
                          std::uint64_t now_us);
   bool submit(lane_state& lane);
-  void set_gauges(std::uint64_t now_us);
 
   batch_sink& sink_;
   batch_filler_options options_;
@@ -124,9 +138,9 @@ class batch_filler : public batch_home {
   std::vector<std::unique_ptr<record_batch>> all_;
   std::vector<record_batch*> pool_;
   std::vector<std::unique_ptr<lane_state>> lanes_;
-  std::vector<lane_state*> open_;        ///< lanes with a batch that is being filled
-  std::vector<record_batch*> in_flight_;  ///< submitted, in no order; null after completion
-  std::uint32_t in_flight_count_ = 0;
+  std::unordered_map<stream_id, stream_lane> lane_of_;
+  std::vector<lane_state*> open_;  ///< lanes with a batch that is being filled
+  std::vector<flight> in_flight_;  ///< in no order
   bounded_queue<record_batch*> finished_;
   std::array<buffer_owner*, 16> owners_{};
   std::uint32_t owner_count_ = 0;

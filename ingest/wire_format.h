@@ -158,7 +158,8 @@ static_assert(sizeof(heartbeat_payload) == 16);
 
 /// RESULTS, for records first_record .. first_record + record_count - 1 (first_record of the header):
 /// followed by shard_count of result_shard, then record_count of u32: the record's index less its
-/// shard's base_index, then record_count of u16: which result_shard. All of one batch.
+/// shard's base_index, then record_count of u16: which result_shard. All of one batch. A shard_count
+/// of 0: the server no longer knows where these records are, and nothing follows.
 struct results_payload {
   std::uint32_t arrival_s;  ///< arrival second of the records: part of their sequence numbers
   std::uint16_t record_count;
@@ -193,7 +194,8 @@ enum class reset_reason : std::uint32_t {
   producers_exhausted = 12,
 };
 
-/// RESET. Sent for an unknown session only at a limited rate, and never larger than its cause.
+/// RESET. Sent for an unknown session only at a limited rate, and never larger than its cause. When
+/// it answers a HELLO or OPEN, the header's session is 0 and its first_record the client nonce.
 struct reset_payload {
   std::uint32_t reason;
   std::uint32_t reserved;
