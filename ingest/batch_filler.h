@@ -58,7 +58,7 @@ class batch_filler : public batch_home {
   /// `wake`, when not null, is notified for every finished batch.
   batch_filler(batch_sink& sink, const batch_filler_options& options, counter_set& counters,
                waker* wake);
-  ~batch_filler();
+  virtual ~batch_filler();
 
   /// Buffers whose handles carry the returned number (see buffer_handle) go back to `owner`. At
   /// most 16 owners; at start-up.
@@ -100,6 +100,7 @@ class batch_filler : public batch_home {
   bool has_finished() const { return !finished_.empty(); }
   /// Batches not in the pool: filling or submitted.
   std::uint32_t in_use() const { return static_cast<std::uint32_t>(all_.size() - pool_.size()); }
+  std::uint32_t capacity() const { return static_cast<std::uint32_t>(all_.size()); }
   /// Batches handed to the sink and not collected yet.
   std::uint32_t in_flight() const { return static_cast<std::uint32_t>(in_flight_.size()); }
   /// Batches being filled, or full and waiting for the sink.
