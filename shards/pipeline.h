@@ -2,11 +2,13 @@
 /// The pipeline: takes batches from every door, orders them per stream, routes them on the compute
 /// backend, has the stream's log make them durable, and hands them back. Also where streams are
 /// created, resharded and deleted, between two batches, so that no record sees half a change.
-#include <atomic>
-#include <functional>
+///
+/// A data directory: `millrace.lock` (one process), `catalog.db` (streams and shards) and
+/// `streams/<id>/` (one log each).
+#include <cstdint>
 #include <memory>
 #include <string>
-#include <thread>
+#include <vector>
 
 #include "base/counters.h"
 #include "base/record_batch.h"
@@ -21,11 +23,18 @@ struct pipeline_options {
   std::string backend = "auto";
   log_options log;
   flush_engine engine = flush_engine::automatic;
-  std::uint32_t batches_max = 64;  ///< waiting for the pipeline, over all doors
-  bool busy_poll = false;
+  std::uint32_t batches_max = 64;  ///< waiting for one stream, over all doors
+  bool busy_poll = false;          ///< never sleep: lower latency for a whole core
+  /// stop() waits this long for a log that makes no progress, then gives its batches back undone.
+  std::uint64_t stop_patience_us = 5'000'000;
+
+  // What tests shorten or replace.
+  std::shared_ptr<file_system> files;  ///< null: the operating system's
+  std::uint64_t retention_hour_us = 3'600'000'000;
+  std::uint64_t tend_interval_us = 1'000'000;  ///< between two looks at retention
 };
 
-/// Progress of start-up, for the command to show.
+/// What start-up found in a stream's log, for the command to show.
 struct recovered_stream {
   std::string name;
   recovery_report report;
@@ -36,22 +45,27 @@ struct stream_status {
   stream_description description;
   std::uint64_t log_bytes = 0;
   std::vector<std::uint64_t> shard_records;  ///< durable records per description.shards entry, ever
-  std::vector<std::uint64_t> shard_bytes;    ///< record bytes since start
+  std::vector<std::uint64_t> shard_bytes;    ///< record bytes appended since start, likewise
   std::string blocked;                       ///< empty, or why the log cannot be written now
 };
 
 class pipeline : public batch_sink {
  public:
-  /// Locks the data directory (flock), opens the catalog, recovers every stream.
+  /// Locks the data directory, opens the catalog, recovers every stream, removes what a crash left
+  /// of deleted ones. `unavailable` names the process that has the directory.
   static result<std::unique_ptr<pipeline>> open(const pipeline_options& options,
                                                 std::vector<recovered_stream>& recovered);
 
-  /// Starts the agent's thread; stop() lets what was submitted end first. Tests call do_work() instead.
+  /// Starts the agent's thread. Tests call do_work() instead, all calls then on one thread.
   virtual void start() = 0;
+  /// From now on batches come back with outcome shutting_down; what was submitted before is made
+  /// durable, as far as the disk allows; the thread ends. For good.
   virtual void stop() = 0;
+  /// One round over all streams; returns how much it did.
   virtual int do_work() = 0;
 
-  // Streams. Thread-safe; each returns when the change is durable.
+  // Streams. Thread-safe; each returns when the change is durable. A stream that cannot be written
+  // now cannot be split, merged or resharded either (`unavailable`), but it can be deleted.
   virtual result<stream_description> create_stream(const std::string& name, std::uint32_t shards,
                                                    const retention_policy& retention) = 0;
   virtual status delete_stream(const std::string& name) = 0;
@@ -59,7 +73,7 @@ class pipeline : public batch_sink {
   virtual status merge(const std::string& name, shard_index shard, shard_index adjacent) = 0;
   virtual status reshard(const std::string& name, std::uint32_t shards) = 0;
   virtual status set_retention(const std::string& name, const retention_policy& retention) = 0;
-  virtual result<std::vector<stream_status>> list() = 0;
+  virtual result<std::vector<stream_status>> list() = 0;  ///< by name
   virtual result<stream_status> describe(const std::string& name) = 0;
 
   /// For readers; the log lives as long as the pointer, also when the stream is deleted meanwhile.
