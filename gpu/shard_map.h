@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/ids.h"
 #include "base/types.h"
+#include "gpu/hash_range.h"
 
 namespace millrace {
 
@@ -14,10 +15,12 @@ namespace millrace {
 /// hash key is in exactly one range. Reading is thread-safe.
 class shard_map {
  public:
-  /// `starts[i]` is where shard `shards[i]` starts. At most limits::open_shards_max.
+  /// `starts[i]` is where shard `shards[i]` starts. 1 to limits::open_shards_max of them; anything
+  /// that is not as described above is an `invalid_argument`.
   static result<shard_map> create(std::vector<uint128> starts, std::vector<shard_index> shards);
 
-  /// Shards 0..count-1 with Kinesis' even split: shard i starts at i * floor(2^128 / count).
+  /// `count` shards (1 to limits::open_shards_max), numbered from 0, with Kinesis' even split:
+  /// shard i starts at i * floor(2^128 / count).
   static shard_map even(std::uint32_t count);
 
   std::uint32_t size() const { return static_cast<std::uint32_t>(starts_.size()); }
@@ -27,16 +30,21 @@ class shard_map {
   /// The range that holds `hash_key`.
   shard_ordinal find(uint128 hash_key) const;
 
-  /// Two-level lookup for backends: the top 8..16 bits of a hash key select `bucket_first()[b]`, the
-  /// ordinal of the range that holds the bucket's first point; the range is at or after it.
-  std::uint32_t bucket_bits() const { return bucket_bits_; }
+  /// The lookup's tables, for backends; they live as long as this map.
+  hash_ranges ranges() const {
+    return {starts_.data(), bucket_first_.data(), bucket_bits_, search_steps_};
+  }
+  /// Their sizes are size() and 2^bucket_bits + 1.
   const std::vector<std::uint16_t>& bucket_first() const { return bucket_first_; }
 
  private:
+  shard_map(std::vector<uint128> starts, std::vector<shard_index> shards);
+
   std::vector<uint128> starts_;
   std::vector<shard_index> shards_;
   std::vector<std::uint16_t> bucket_first_;
   std::uint32_t bucket_bits_ = 0;
+  std::uint32_t search_steps_ = 0;
 };
 
 /// Start of shard i of count: i * floor(2^128 / count).

@@ -1,0 +1,136 @@
+// Eight keys a vector, three vectors interleaved. Compiled with -mavx2.
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include "gpu/md5_vectors.h"
+
+namespace millrace::md5_detail {
+namespace {
+
+/// Windows of 32 bytes, one byte further for each byte that a key has fewer: which of its bytes
+/// count, and where the 0x80 goes. Aligned so that no window crosses a cache line.
+struct alignas(64) windows {
+  unsigned char keep[128];
+  unsigned char end[128];
+};
+constexpr windows make_windows() {
+  windows w{};
+  for (int i = 0; i < 32; ++i)
+    w.keep[i] = 0xff;
+  w.end[32] = 0x80;
+  return w;
+}
+constexpr windows table = make_windows();
+
+struct avx2 {
+  using vector = __m256i;
+  using mask = __m256i;
+  static constexpr int lanes = 8;
+
+  static MILLRACE_INLINE vector broadcast(std::uint32_t x) {
+    return _mm256_set1_epi32(static_cast<int>(x));
+  }
+  static MILLRACE_INLINE vector add(vector x, vector y) { return _mm256_add_epi32(x, y); }
+  template <int Bits>
+  static MILLRACE_INLINE vector shift_left(vector x) {
+    return _mm256_slli_epi32(x, Bits);
+  }
+  template <int Bits>
+  static MILLRACE_INLINE vector rotate(vector x) {
+    if constexpr (Bits == 16) {
+      return _mm256_shuffle_epi8(
+          x, _mm256_set_epi8(13, 12, 15, 14, 9, 8, 11, 10, 5, 4, 7, 6, 1, 0, 3, 2, 13, 12, 15, 14,
+                             9, 8, 11, 10, 5, 4, 7, 6, 1, 0, 3, 2));
+    } else {
+      return _mm256_or_si256(_mm256_slli_epi32(x, Bits), _mm256_srli_epi32(x, 32 - Bits));
+    }
+  }
+  static MILLRACE_INLINE vector f(vector x, vector y, vector z) {
+    return _mm256_xor_si256(z, _mm256_and_si256(x, _mm256_xor_si256(y, z)));
+  }
+  static MILLRACE_INLINE vector g(vector x, vector y, vector z) { return f(z, x, y); }
+  static MILLRACE_INLINE vector h(vector x, vector y, vector z) {
+    return _mm256_xor_si256(x, _mm256_xor_si256(y, z));
+  }
+  static MILLRACE_INLINE vector i(vector x, vector y, vector z) {
+    return _mm256_xor_si256(y, _mm256_or_si256(x, _mm256_xor_si256(z, _mm256_set1_epi32(-1))));
+  }
+  static MILLRACE_INLINE mask equal(vector x, vector y) { return _mm256_cmpeq_epi32(x, y); }
+  static MILLRACE_INLINE mask less(vector x, vector y) { return _mm256_cmpgt_epi32(y, x); }
+  static MILLRACE_INLINE vector select(mask where, vector x, vector y) {
+    return _mm256_blendv_epi8(y, x, where);
+  }
+  static MILLRACE_INLINE vector counts(const md5_key* keys) {
+    return _mm256_setr_epi32(count(keys, 0), count(keys, 1), count(keys, 2), count(keys, 3),
+                             count(keys, 4), count(keys, 5), count(keys, 6), count(keys, 7));
+  }
+
+  static MILLRACE_INLINE void load(const md5_key* keys, std::uint32_t offset, vector words[8]) {
+    vector r[8];
+    for (int k = 0; k < 8; ++k)
+      r[k] = load_key(keys[k], offset);
+    vector t[8];
+    for (int k = 0; k < 8; k += 2) {
+      t[k] = _mm256_unpacklo_epi32(r[k], r[k + 1]);
+      t[k + 1] = _mm256_unpackhi_epi32(r[k], r[k + 1]);
+    }
+    for (int k = 0; k < 8; k += 4) {
+      r[k] = _mm256_unpacklo_epi64(t[k], t[k + 2]);
+      r[k + 1] = _mm256_unpackhi_epi64(t[k], t[k + 2]);
+      r[k + 2] = _mm256_unpacklo_epi64(t[k + 1], t[k + 3]);
+      r[k + 3] = _mm256_unpackhi_epi64(t[k + 1], t[k + 3]);
+    }
+    for (int k = 0; k < 4; ++k) {
+      words[k] = _mm256_permute2x128_si256(r[k], r[k + 4], 0x20);
+      words[k + 4] = _mm256_permute2x128_si256(r[k], r[k + 4], 0x31);
+    }
+  }
+
+  static MILLRACE_INLINE void store(vector a, vector b, vector c, vector d, const md5_key* keys,
+                                    uint128* out) {
+    const vector swap = _mm256_set_epi8(12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3, 12,
+                                        13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3);
+    a = _mm256_shuffle_epi8(a, swap);
+    b = _mm256_shuffle_epi8(b, swap);
+    c = _mm256_shuffle_epi8(c, swap);
+    d = _mm256_shuffle_epi8(d, swap);
+    const vector low[2] = {_mm256_unpacklo_epi32(d, c), _mm256_unpackhi_epi32(d, c)};
+    const vector high[2] = {_mm256_unpacklo_epi32(b, a), _mm256_unpackhi_epi32(b, a)};
+    for (int k = 0; k < 4; ++k) {
+      const vector pair = k % 2 == 0 ? _mm256_unpacklo_epi64(low[k / 2], high[k / 2])
+                                     : _mm256_unpackhi_epi64(low[k / 2], high[k / 2]);
+      put(out + keys[k].slot, _mm256_castsi256_si128(pair));
+      put(out + keys[k + 4].slot, _mm256_extracti128_si256(pair, 1));
+    }
+  }
+
+ private:
+  static MILLRACE_INLINE int count(const md5_key* keys, int k) {
+    return static_cast<int>(keys[k].count);
+  }
+  static MILLRACE_INLINE void put(uint128* to, __m128i value) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), value);
+  }
+  static MILLRACE_INLINE vector window(const unsigned char* from) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  }
+  /// Words that the key does not reach are masked: they are not touched, whatever lies there.
+  static MILLRACE_INLINE vector load_key(const md5_key& key, std::uint32_t offset) {
+    int left = static_cast<int>(key.count) - static_cast<int>(offset);
+    left = left < -1 ? -1 : left > 32 ? 32 : left;
+    const vector touched = window(table.keep + 32 - (left + 3) / 4 * 4);
+    const vector loaded =
+        _mm256_maskload_epi32(reinterpret_cast<const int*>(key.bytes + offset), touched);
+    return _mm256_or_si256(_mm256_and_si256(loaded, window(table.keep + 32 - left)),
+                           window(table.end + 32 - left));
+  }
+};
+
+}  // namespace
+
+void hash_avx2(const md5_key* keys, std::size_t count, uint128* out) {
+  hash_keys<avx2, 3>(keys, count, out);
+}
+
+}  // namespace millrace::md5_detail
+#endif
