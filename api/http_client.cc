@@ -1,0 +1,105 @@
+#include "api/http_client.h"
+
+#include <chrono>
+#include <optional>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http.hpp>
+
+#include "base/limits.h"
+
+namespace millrace {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using tcp = asio::ip::tcp;
+
+/// No answer of ours is larger; a stranger's would be cut off here.
+constexpr std::uint64_t reply_bytes_max = 64 * limits::mib;
+
+class client final : public http_client {
+ public:
+  client(const std::string& host, std::uint16_t port) : host_(host), port_(port) {}
+
+  result<http_reply> call(const http_call& what) override {
+    const bool reused = stream_.has_value();
+    auto reply = try_call(what);
+    if (reply.ok()) return reply;
+    stream_.reset();
+    // The server may have closed an idle connection just then. Nothing came back, but what changes
+    // something may have been done: only reads are asked again.
+    const bool again = reused && reply.failure().code() == error_code::io && what.method == "GET";
+    return again ? try_call(what) : reply;
+  }
+
+ private:
+  /// Runs the operation just started to its end.
+  status finish(const boost::system::error_code& outcome, const char* doing) {
+    io_.restart();
+    io_.run();
+    if (!outcome) return {};
+    const std::string where = std::string(doing) + " " + host_ + ":" + std::to_string(port_);
+    if (outcome == beast::error::timeout)
+      return error(error_code::timed_out, where + ": no answer in time");
+    const bool nobody = outcome == asio::error::connection_refused;
+    return error(nobody ? error_code::unavailable : error_code::io,
+                 where + ": " + outcome.message());
+  }
+
+  status connect(std::uint64_t timeout_us) {
+    boost::system::error_code outcome;
+    const auto address = asio::ip::make_address(host_, outcome);
+    if (outcome) return error(error_code::invalid_argument, "'" + host_ + "' is not an IP address");
+    stream_.emplace(io_);
+    buffer_.clear();
+    stream_->expires_after(std::chrono::microseconds(timeout_us));
+    stream_->async_connect(tcp::endpoint(address, port_),
+                           [&](boost::system::error_code e) { outcome = e; });
+    MILLRACE_TRY(finish(outcome, "connection to"));
+    stream_->socket().set_option(tcp::no_delay(true), outcome);
+    return {};
+  }
+
+  result<http_reply> try_call(const http_call& what) {
+    if (!stream_) MILLRACE_TRY(connect(what.timeout_us));
+    http::request<http::string_body> request(http::verb::get, what.target, 11);
+    request.method_string(what.method);
+    const bool v6 = host_.find(':') != std::string::npos;
+    request.set(http::field::host, (v6 ? "[" + host_ + "]" : host_) + ":" + std::to_string(port_));
+    for (const auto& [name, value] : what.headers)
+      request.set(name, value);
+    request.body() = what.body;
+    request.prepare_payload();
+
+    boost::system::error_code outcome;
+    const auto done = [&](boost::system::error_code e, std::size_t) { outcome = e; };
+    stream_->expires_after(std::chrono::microseconds(what.timeout_us));
+    http::async_write(*stream_, request, done);
+    MILLRACE_TRY(finish(outcome, "request to"));
+    http::response_parser<http::string_body> parser;
+    parser.body_limit(reply_bytes_max);
+    http::async_read(*stream_, buffer_, parser, done);
+    MILLRACE_TRY(finish(outcome, "answer of"));
+    auto message = parser.release();
+    if (!message.keep_alive()) stream_.reset();
+    return http_reply{message.result_int(), std::move(message.body())};
+  }
+
+  const std::string host_;
+  const std::uint16_t port_;
+  asio::io_context io_{1};
+  std::optional<beast::tcp_stream> stream_;
+  beast::flat_buffer buffer_;
+};
+
+}  // namespace
+
+std::unique_ptr<http_client> http_client::create(const std::string& host, std::uint16_t port) {
+  return std::make_unique<client>(host, port);
+}
+
+}  // namespace millrace

@@ -1,0 +1,37 @@
+#pragma once
+/// A small HTTP/1.1 client for the command line's own use: one connection, one request at a time.
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "api/http_message.h"
+#include "base/error.h"
+
+namespace millrace {
+
+struct http_call {
+  std::string method = "GET";
+  std::string target = "/";  ///< path and query, percent-encoded
+  http_fields headers;
+  std::string body;
+  std::uint64_t timeout_us = 60'000'000;
+};
+
+struct http_reply {
+  unsigned status = 0;
+  std::string body;
+};
+
+/// One thread. Keeps its connection between calls, and makes a new one when the server closed it.
+class http_client {
+ public:
+  /// `host` is an address. Nothing is connected yet.
+  static std::unique_ptr<http_client> create(const std::string& host, std::uint16_t port);
+  virtual ~http_client() = default;
+
+  /// `unavailable` when nobody listens there, `timed_out`, or `io`. An answer of any status is a
+  /// reply.
+  virtual result<http_reply> call(const http_call& what) = 0;
+};
+
+}  // namespace millrace

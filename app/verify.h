@@ -1,0 +1,19 @@
+#pragma once
+/// `millrace verify`: reads every log of a data directory whole and checks what is in it.
+#include <string>
+
+namespace millrace {
+
+struct verify_options {
+  std::string data = "./millrace-data";
+  std::string stream;    ///< this one only; empty: all
+  bool progress = true;  ///< a moving line, on a terminal
+};
+
+/// Checks checksums, the order and completeness of each shard's indexes, arrival times that never
+/// go backwards, that each record lies in the shard of its key, and the producers' record numbers.
+/// Prints totals per stream and each damage with its place. Exit code 1 when anything is wrong or
+/// the directory cannot be read (a server that runs there has it locked).
+int run_verify(const verify_options& options);
+
+}  // namespace millrace
