@@ -13,6 +13,7 @@
 #include "base/counters.h"
 #include "base/record_batch.h"
 #include "gpu/backend.h"
+#include "ingest/result_lookup.h"
 #include "shards/catalog.h"
 #include "shards/stream_log.h"
 
@@ -78,6 +79,9 @@ class pipeline : public batch_sink {
 
   /// For readers; the log lives as long as the pointer, also when the stream is deleted meanwhile.
   virtual result<std::shared_ptr<const stream_log>> log_of(const std::string& name) = 0;
+
+  /// For doors: where the records of an earlier session went. Lives as long as the pipeline.
+  virtual result_lookup& results() = 0;
 
   virtual const counter_set& counters() const = 0;
   virtual std::string describe_backend() const = 0;

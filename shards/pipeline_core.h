@@ -19,6 +19,7 @@
 #include "gpu/backend.h"
 #include "shards/data_lock.h"
 #include "shards/pipeline.h"
+#include "shards/result_service.h"
 #include "shards/stream_agent.h"
 #include "shards/stream_port.h"
 
@@ -41,6 +42,7 @@ class pipeline_core final : public pipeline {
   bool submit(record_batch& batch) override;
   bool is_idle(stream_id stream) const override;
   bool is_blocked(stream_id stream) const override;
+  result_lookup& results() override { return *results_; }
   const counter_set& counters() const override { return ground_->counters; }
   std::string describe_backend() const override { return compute_->describe(); }
 
@@ -108,6 +110,7 @@ class pipeline_core final : public pipeline {
   port_table ports_;
   mutable std::shared_mutex names_mutex_;
   std::map<std::string, agent_pointer, std::less<>> by_name_;
+  std::unordered_map<stream_id, agent_pointer> by_id_;
   std::mutex admin_mutex_;  // one change at a time
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint64_t> refused_at_once_{0};
@@ -131,6 +134,8 @@ class pipeline_core final : public pipeline {
   std::uint64_t signals_taken_ = 0;
   std::uint64_t refused_counted_ = 0;
   std::uint64_t next_tend_us_ = 0;
+
+  std::unique_ptr<result_service> results_;  // goes first: its thread looks at the streams
 };
 
 }  // namespace millrace

@@ -84,6 +84,7 @@ void pipeline_core::adopt(const stream_description& stream, std::shared_ptr<stre
       .compute = *compute_, .counters = ground_->counters, .free_slots = free_slots_};
   auto agent = std::make_shared<stream_agent>(stream, std::move(log), port, tools);
   by_name_.emplace(stream.name, agent);
+  by_id_.emplace(stream.id, agent);
   lock.unlock();
   on_agent([&] { agents_.emplace(stream.id, tended_stream{.agent = agent, .active = false}); });
   // Doors may have found the stream, and filled its queue, before the agent knew of it.
@@ -156,6 +157,7 @@ status pipeline_core::delete_stream(const std::string& name) {
   {
     std::unique_lock names(names_mutex_);
     by_name_.erase(name);
+    by_id_.erase(agent->id());
   }
   const std::string directory = directory_of(agent->id());
   on_agent([&] {
