@@ -29,6 +29,7 @@ namespace millrace {
   X(resets_sent, "RESET datagrams sent")                                                         \
   X(naks_sent, "NAK datagrams sent")                                                             \
   X(acks_sent, "ACK datagrams sent")                                                             \
+  X(results_deferred, "runs whose RESULTS found no room and are looked up in the log later")     \
   X(sessions_opened, "sessions opened")                                                          \
   X(sessions_closed, "sessions closed by their producer")                                        \
   X(sessions_expired, "sessions forgotten for silence")                                          \

@@ -59,6 +59,7 @@ struct batch_entry {
   outcome result = outcome::pending;
   record_number
       next_record{};  ///< open: filled in by the pipeline: the first number not in the log
+  std::uint64_t record_bytes = 0;  ///< sum of its records' strides: the door's credit accounts
 };
 
 enum class batch_state : std::uint8_t {

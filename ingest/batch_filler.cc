@@ -82,6 +82,7 @@ bool batch_filler::append(stream_lane lane, const run_owner& owner,
                           last.first_record.value + last.record_count == owner.first_record.value);
     if (follows) {
       last.record_count += count;
+      last.record_bytes += bytes;
       return true;
     }
   }
@@ -90,7 +91,8 @@ bool batch_filler::append(stream_lane lane, const run_owner& owner,
                             .epoch = owner.epoch,
                             .record_count = count,
                             .owner_tag = owner.owner_tag,
-                            .kind = owner.kind});
+                            .kind = owner.kind,
+                            .record_bytes = bytes});
   return true;
 }
 
