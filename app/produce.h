@@ -18,10 +18,10 @@ struct produce_options {
   std::string file;                           ///< a path, or "-" for standard input
   input_format format = input_format::lines;  ///< of the file
   std::string key_field;                      ///< see record_reader.h; empty: the record's number
-  bool skip_bad = false;  ///< count bad input records and go on, rather than stop at the first
-  std::uint64_t loop = 1;     ///< times the file is sent; 0: until stopped
-  std::string generate;       ///< clicks, trades or sensors
-  std::uint32_t size = 0;     ///< generated data bytes a record; 0: as the generator likes it
+  bool skip_bad = false;   ///< count bad input records and go on, rather than stop at the first
+  std::uint64_t loop = 1;  ///< times the file is sent; 0: until stopped
+  std::string generate;    ///< clicks, trades or sensors
+  std::uint32_t size = 0;  ///< generated data bytes a record; 0: as the generator likes it
   std::uint64_t keys = 10'000;  ///< distinct partition keys generated
   double skew = 0.99;           ///< Zipf exponent of the keys; 0: all alike
   std::uint64_t seed = 1;       ///< the same seed generates the same records
@@ -38,8 +38,8 @@ struct produce_options {
   std::uint64_t buffer_bytes_max = 64ull * 1024 * 1024;  ///< unacked records held
   double give_up_seconds = 60;  ///< end with an error after so long without progress; 0: never
 
-  bool quiet = false;     ///< errors only: no progress and no summary
-  bool progress = true;   ///< a moving line on a terminal, a plain line every 5 s elsewhere
+  bool quiet = false;    ///< errors only: no progress and no summary
+  bool progress = true;  ///< a moving line on a terminal, a plain line every 5 s elsewhere
 };
 
 /// Sends everything and waits until it is durable. SIGINT and SIGTERM stop the reading, the rest is

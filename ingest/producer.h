@@ -20,7 +20,8 @@ namespace millrace {
 
 struct producer_options {
   std::string stream;
-  std::optional<producer_id> identity;  ///< random when not given; give it to resume after a restart
+  std::optional<producer_id>
+      identity;  ///< random when not given; give it to resume after a restart
   std::optional<shared_key> key;
   std::uint64_t buffer_bytes_max = 64 * limits::mib;  ///< unacked records held; send() waits at it
   std::uint32_t datagram_bytes_max = limits::datagram_bytes_max;
@@ -35,8 +36,8 @@ struct producer_options {
 /// What became of one record.
 struct record_outcome {
   record_number number{};
-  bool durable = false;       ///< false: refused for good; `reason` says why
-  bool has_place = false;     ///< with wants_results, unless the server no longer knows
+  bool durable = false;    ///< false: refused for good; `reason` says why
+  bool has_place = false;  ///< with wants_results, unless the server no longer knows
   // Its place, when has_place: the parts of its sequence number (see shards/sequence_number.h).
   shard_index shard{};
   std::uint32_t shard_created_s = 0;
@@ -47,7 +48,7 @@ struct record_outcome {
 };
 
 struct producer_statistics {
-  std::uint64_t records_sent = 0;     ///< accepted by send()
+  std::uint64_t records_sent = 0;  ///< accepted by send()
   std::uint64_t records_durable = 0;
   std::uint64_t record_bytes_durable = 0;
   std::uint64_t datagrams_sent = 0;
@@ -55,9 +56,9 @@ struct producer_statistics {
   std::uint64_t reconnects = 0;
   std::uint64_t naks = 0;
   std::uint64_t rtt_us = 0;
-  std::uint32_t datagram_bytes = 0;   ///< size in use, found by probing
-  bool storage_blocked = false;       ///< the server says that its log cannot be written now
-  std::string last_trouble;           ///< newest reason for waiting or reconnecting; may be empty
+  std::uint32_t datagram_bytes = 0;  ///< size in use, found by probing
+  bool storage_blocked = false;      ///< the server says that its log cannot be written now
+  std::string last_trouble;          ///< newest reason for waiting or reconnecting; may be empty
 };
 
 /// Thread-safe. One background thread a producer.
@@ -70,7 +71,8 @@ class producer {
   static result<std::unique_ptr<producer>> connect(const std::string& host, std::uint16_t port,
                                                    const producer_options& options,
                                                    outcome_handler on_outcome);
-  /// The same over any packet source (tests, net_ring). The source belongs to the producer's thread.
+  /// The same over any packet source (tests, net_ring). The source belongs to the producer's
+  /// thread.
   static result<std::unique_ptr<producer>> connect(std::unique_ptr<packet_source> source,
                                                    const endpoint& server,
                                                    const producer_options& options,
