@@ -7,21 +7,6 @@
 namespace millrace::md5_detail {
 namespace {
 
-/// Windows of 32 bytes, one byte further for each byte that a key has fewer: which of its bytes
-/// count, and where the 0x80 goes. Aligned so that no window crosses a cache line.
-struct alignas(64) windows {
-  unsigned char keep[128];
-  unsigned char end[128];
-};
-constexpr windows make_windows() {
-  windows w{};
-  for (int i = 0; i < 32; ++i)
-    w.keep[i] = 0xff;
-  w.end[32] = 0x80;
-  return w;
-}
-constexpr windows table = make_windows();
-
 struct avx2 {
   using vector = __m256i;
   using mask = __m256i;
@@ -29,6 +14,11 @@ struct avx2 {
 
   static MILLRACE_INLINE vector broadcast(std::uint32_t x) {
     return _mm256_set1_epi32(static_cast<int>(x));
+  }
+  static MILLRACE_INLINE vector load_constant(const std::uint32_t& x) {
+    vector result;
+    asm("vpbroadcastd %1, %0" : "=x"(result) : "m"(x));
+    return result;
   }
   static MILLRACE_INLINE vector add(vector x, vector y) { return _mm256_add_epi32(x, y); }
   template <int Bits>
@@ -61,14 +51,20 @@ struct avx2 {
     return _mm256_blendv_epi8(y, x, where);
   }
   static MILLRACE_INLINE vector counts(const md5_key* keys) {
-    return _mm256_setr_epi32(count(keys, 0), count(keys, 1), count(keys, 2), count(keys, 3),
-                             count(keys, 4), count(keys, 5), count(keys, 6), count(keys, 7));
+    const auto pair = [&](int k) {
+      return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(keys + k));
+    };
+    const vector low = _mm256_unpackhi_epi32(pair(0), pair(2));   // counts 0 2 | 1 3, and slots
+    const vector high = _mm256_unpackhi_epi32(pair(4), pair(6));  // counts 4 6 | 5 7
+    return _mm256_permutevar8x32_epi32(_mm256_unpacklo_epi64(low, high),
+                                       _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
   }
 
-  static MILLRACE_INLINE void load(const md5_key* keys, std::uint32_t offset, vector words[8]) {
+  template <class Left>
+  static MILLRACE_INLINE void load(const md5_key* keys, Left left, vector words[8]) {
     vector r[8];
     for (int k = 0; k < 8; ++k)
-      r[k] = load_key(keys[k], offset);
+      r[k] = load_key(keys[k], left);
     vector t[8];
     for (int k = 0; k < 8; k += 2) {
       t[k] = _mm256_unpacklo_epi32(r[k], r[k + 1]);
@@ -105,24 +101,8 @@ struct avx2 {
   }
 
  private:
-  static MILLRACE_INLINE int count(const md5_key* keys, int k) {
-    return static_cast<int>(keys[k].count);
-  }
   static MILLRACE_INLINE void put(uint128* to, __m128i value) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), value);
-  }
-  static MILLRACE_INLINE vector window(const unsigned char* from) {
-    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-  }
-  /// Words that the key does not reach are masked: they are not touched, whatever lies there.
-  static MILLRACE_INLINE vector load_key(const md5_key& key, std::uint32_t offset) {
-    int left = static_cast<int>(key.count) - static_cast<int>(offset);
-    left = left < -1 ? -1 : left > 32 ? 32 : left;
-    const vector touched = window(table.keep + 32 - (left + 3) / 4 * 4);
-    const vector loaded =
-        _mm256_maskload_epi32(reinterpret_cast<const int*>(key.bytes + offset), touched);
-    return _mm256_or_si256(_mm256_and_si256(loaded, window(table.keep + 32 - left)),
-                           window(table.end + 32 - left));
   }
 };
 

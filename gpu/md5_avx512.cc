@@ -16,6 +16,11 @@ struct avx512 {
   static MILLRACE_INLINE vector broadcast(std::uint32_t x) {
     return _mm512_set1_epi32(static_cast<int>(x));
   }
+  static MILLRACE_INLINE vector load_constant(const std::uint32_t& x) {
+    vector result;
+    asm("vpbroadcastd %1, %0" : "=v"(result) : "m"(x));
+    return result;
+  }
   static MILLRACE_INLINE vector add(vector x, vector y) { return _mm512_add_epi32(x, y); }
   template <int Bits>
   static MILLRACE_INLINE vector shift_left(vector x) {
@@ -44,18 +49,23 @@ struct avx512 {
     return _mm512_mask_blend_epi32(where, y, x);
   }
   static MILLRACE_INLINE vector counts(const md5_key* keys) {
-    alignas(64) std::uint32_t all[lanes];
-    for (int k = 0; k < lanes; ++k)
-      all[k] = keys[k].count;
-    return _mm512_load_si512(all);
+    const vector low =
+        _mm512_unpackhi_epi32(_mm512_loadu_si512(keys), _mm512_loadu_si512(keys + 4));
+    const vector high =
+        _mm512_unpackhi_epi32(_mm512_loadu_si512(keys + 8), _mm512_loadu_si512(keys + 12));
+    // Now each quarter q of the two has the counts of keys q and q + 4, and of q + 8 and q + 12.
+    return _mm512_permutexvar_epi32(
+        _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
+        _mm512_unpacklo_epi64(low, high));
   }
 
   /// Each row takes two keys, paired so that the words come out in the order of the keys.
-  static MILLRACE_INLINE void load(const md5_key* keys, std::uint32_t offset, vector words[8]) {
+  template <class Left>
+  static MILLRACE_INLINE void load(const md5_key* keys, Left left, vector words[8]) {
     vector r[8];
     for (int k = 0; k < 4; ++k) {
-      r[k] = load_keys(keys[k], keys[k + 4], offset);
-      r[k + 4] = load_keys(keys[k + 8], keys[k + 12], offset);
+      r[k] = load_keys(keys[k], keys[k + 4], left);
+      r[k + 4] = load_keys(keys[k + 8], keys[k + 12], left);
     }
     vector t[8];
     for (int k = 0; k < 8; k += 2) {
@@ -98,20 +108,9 @@ struct avx512 {
   static MILLRACE_INLINE void put(uint128* to, __m128i value) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), value);
   }
-  /// Bytes that the key does not have are masked: they are not touched, whatever lies there.
-  static MILLRACE_INLINE __m256i load_key(const md5_key& key, std::uint32_t offset) {
-    std::int64_t left = static_cast<std::int64_t>(key.count) - offset;
-    left = left < -1 ? -1 : left > 32 ? 32 : left;
-    // Shifted by one, so that -1, a key that ended before, gives no end mark.
-    const std::uint64_t end = (std::uint64_t{1} << (left + 1)) >> 1;
-    const __m256i loaded = _mm256_maskz_loadu_epi8(
-        static_cast<__mmask32>(end - (left >= 0 ? 1 : 0)), key.bytes + offset);
-    return _mm256_mask_mov_epi8(loaded, static_cast<__mmask32>(end), _mm256_set1_epi8(-128));
-  }
-  static MILLRACE_INLINE vector load_keys(const md5_key& low, const md5_key& high,
-                                          std::uint32_t offset) {
-    return _mm512_inserti64x4(_mm512_castsi256_si512(load_key(low, offset)), load_key(high, offset),
-                              1);
+  template <class Left>
+  static MILLRACE_INLINE vector load_keys(const md5_key& low, const md5_key& high, Left left) {
+    return _mm512_inserti64x4(_mm512_castsi256_si512(load_key(low, left)), load_key(high, left), 1);
   }
 };
 

@@ -5,16 +5,21 @@
 /// linker; for the same reason those files call no inline functions of other headers.
 ///
 /// `Isa` gives: `vector`, `mask` (what a comparison gives), `lanes`, arithmetic as in md5.h, and
-///   load(keys, offset, words): bytes offset..offset+31 of each key, followed by 0x80 where the key
-///     ends in or right before them and by zeros; words[i] gets word i of all keys
+///   load(keys, which, words): load_key(key, which) of each; words[i] gets word i of all keys
 ///   counts(keys), equal(x, y), less(x, y), select(where, x, y), shift_left<Bits>(x)
-///   store(state, keys, out): the hash keys
+///   load_constant(x): all lanes x, read from memory, since the load ports have nothing else to do;
+///     compilers like to move constants through registers, which takes the ports that we need
+///   store(a, b, c, d, keys, out): the hash keys
 #include "gpu/md5.h"
+#include "gpu/md5_key_load.h"
 #include "gpu/md5_lanes.h"
 
 namespace millrace::md5_detail {
 
 #define MILLRACE_INLINE inline __attribute__((always_inline))
+
+template <std::uint32_t K>
+inline constexpr std::uint32_t in_memory = K;
 
 /// `N` vectors whose steps are interleaved: one MD5 is a chain of dependent operations.
 template <class Isa, int N>
@@ -34,7 +39,8 @@ struct vectors_ops {
   }
   template <std::uint32_t K>
   static MILLRACE_INLINE word add_constant(const word& x) {
-    MILLRACE_EACH(Isa::add(x.v[n], Isa::broadcast(K)));
+    const auto constant = Isa::load_constant(in_memory<K>);
+    MILLRACE_EACH(Isa::add(x.v[n], constant));
   }
   template <int Bits>
   static MILLRACE_INLINE word rotate(const word& x) {
@@ -98,7 +104,7 @@ struct md5_group {
     for (int n = 0; n < N; ++n) {
       const md5_key* const some = keys + n * Isa::lanes;
       vector words[8];
-      Isa::load(some, 0, words);
+      Isa::load(some, whole_key{}, words);
       for (int i = 0; i < 8; ++i)
         message.words[i].v[n] = words[i];
       const vector counts = Isa::counts(some);
@@ -126,8 +132,8 @@ struct md5_group {
       for (int n = 0; n < N; ++n) {
         const md5_key* const some = keys + n * Isa::lanes;
         vector words[16];
-        Isa::load(some, offset, words);
-        Isa::load(some, offset + 32, words + 8);
+        Isa::load(some, key_from{offset}, words);
+        Isa::load(some, key_from{offset + 32}, words + 8);
         for (int i = 0; i < 16; ++i)
           message.words[i].v[n] = words[i];
         // The last block of a key has less than 56 bytes of it: the length goes where zeros are.
