@@ -43,13 +43,15 @@ void cpu_backend::route(const route_job& job, std::size_t from, std::size_t coun
       continue;
     }
     const std::byte* const key = record.bytes + sizeof(record_header);
-    __builtin_prefetch(key);
     keys_[keys++] = {.bytes = key, .count = record.key_bytes, .slot = i};
   }
   md5_lanes(level_, {keys_.data(), keys}, hash_keys_.data());
 
   const hash_ranges ranges = job.map->ranges();
+  const std::size_t last = job.records.size() - from - 1;
   for (std::size_t i = 0; i < count; ++i) {
+    // The next chunk's keys arrive while this one's are looked up.
+    __builtin_prefetch(records[std::min(i + chunk_records, last)].bytes + sizeof(record_header));
     const std::uint32_t shard = find_range(ranges, hash_keys_[i]);
     job.shard[from + i] = static_cast<std::uint16_t>(shard);
     job.rank[from + i] = job.shard_records[shard]++;
