@@ -117,6 +117,12 @@ void pipeline_fixture::pump(const test_door& door, std::size_t count) {
   pump_until([&] { return door.finished_count() >= count; });
 }
 
+std::vector<shard_info> pipeline_fixture::shards_of(const std::string& stream) {
+  const auto described = line_->describe(stream);
+  EXPECT_TRUE(described.ok()) << described.failure().message();
+  return described.ok() ? described->description.shards : std::vector<shard_info>();
+}
+
 std::vector<stored_record> pipeline_fixture::read_shard(const stream_log& log, shard_index shard) {
   std::vector<stored_record> all;
   record_index at = log.trim_horizon(shard);

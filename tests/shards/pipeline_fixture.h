@@ -80,6 +80,8 @@ class pipeline_fixture : public testing::Test {
   void pump_until(Condition condition);
   void submit(record_batch& batch) { ASSERT_TRUE(line_->submit(batch)); }
 
+  /// A copy: what describe() returns is gone before a loop over it starts.
+  std::vector<shard_info> shards_of(const std::string& stream);
   std::vector<stored_record> read_shard(const stream_log& log, shard_index shard);
   /// Reads every shard, parents before children, and expects each of the keys' records once, in
   /// order, in the shard that owns its hash key.
