@@ -8,11 +8,15 @@
 #include <mutex>
 #include <thread>
 
+#include <netdb.h>
 #include <poll.h>
+#include <sys/socket.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "base/waker.h"
 #include "ingest/producer_engine.h"
+#include "ingest/udp_source.h"
 
 namespace millrace {
 namespace {
@@ -51,9 +55,11 @@ producer_id random_identity() {
 
 class threaded_producer final : public producer, public engine_listener {
  public:
-  threaded_producer(std::unique_ptr<packet_source> source, const endpoint& server,
-                    producer_options options, outcome_handler on_outcome)
+  /// `memory`: what the source's buffers lie in, when nobody else owns it.
+  threaded_producer(std::unique_ptr<arena> memory, std::unique_ptr<packet_source> source,
+                    const endpoint& server, producer_options options, outcome_handler on_outcome)
       : options_(std::move(options)),
+        memory_(std::move(memory)),
         source_(std::move(source)),
         server_(server),
         on_outcome_(std::move(on_outcome)) {}
@@ -85,6 +91,7 @@ class threaded_producer final : public producer, public engine_listener {
   void publish(std::uint64_t now_us, bool at_once);
 
   const producer_options options_;
+  std::unique_ptr<arena> memory_;
   std::unique_ptr<packet_source> source_;
   const endpoint server_;
   outcome_handler on_outcome_;
@@ -263,18 +270,64 @@ void threaded_producer::publish(std::uint64_t now_us, bool at_once) {
 
 }  // namespace
 
-result<std::unique_ptr<producer>> producer::connect(std::unique_ptr<packet_source> source,
-                                                    const endpoint& server,
-                                                    const producer_options& options,
-                                                    outcome_handler on_outcome) {
+namespace {
+
+result<std::unique_ptr<producer>> start(std::unique_ptr<arena> memory,
+                                        std::unique_ptr<packet_source> source,
+                                        const endpoint& server, const producer_options& options,
+                                        producer::outcome_handler on_outcome) {
   MILLRACE_TRY(check(options));
-  auto made = std::make_unique<threaded_producer>(std::move(source), server, options,
-                                                  std::move(on_outcome));
+  auto made = std::make_unique<threaded_producer>(std::move(memory), std::move(source), server,
+                                                  options, std::move(on_outcome));
   if (status opened = made->open(); !opened.ok()) {
     return std::move(opened).failure().with_context("connecting to stream '" + options.stream +
                                                     "'");
   }
   return std::unique_ptr<producer>(std::move(made));
+}
+
+/// A host's first address, as text.
+result<std::string> resolve(const std::string& host) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_DGRAM;
+  addrinfo* found = nullptr;
+  if (const int fault = getaddrinfo(host.c_str(), nullptr, &hints, &found); fault != 0) {
+    return error(error_code::not_found, "host '" + host + "': " + gai_strerror(fault));
+  }
+  char text[NI_MAXHOST] = {};
+  const int fault =
+      getnameinfo(found->ai_addr, found->ai_addrlen, text, sizeof text, nullptr, 0, NI_NUMERICHOST);
+  freeaddrinfo(found);
+  if (fault != 0) {
+    return error(error_code::not_found, "host '" + host + "': " + gai_strerror(fault));
+  }
+  return std::string(text);
+}
+
+}  // namespace
+
+result<std::unique_ptr<producer>> producer::connect(std::unique_ptr<packet_source> source,
+                                                    const endpoint& server,
+                                                    const producer_options& options,
+                                                    outcome_handler on_outcome) {
+  return start(nullptr, std::move(source), server, options, std::move(on_outcome));
+}
+
+result<std::unique_ptr<producer>> producer::connect(const std::string& host, std::uint16_t port,
+                                                    const producer_options& options,
+                                                    outcome_handler on_outcome) {
+  MILLRACE_ASSIGN(const std::string address, resolve(host));
+  MILLRACE_ASSIGN(const endpoint server, to_endpoint({.host = address, .port = port}));
+  // Answers are small and few: what the open slabs need, and some for those still being read.
+  constexpr std::uint32_t slabs = udp_open_slabs + 8;
+  MILLRACE_ASSIGN(arena memory, arena::create({.bytes = std::uint64_t{slabs} * udp_slab_bytes,
+                                               .try_hugetlb = false}));
+  auto owned = std::make_unique<arena>(std::move(memory));
+  udp_source_options udp;
+  udp.listen = {{.host = server.family == 6 ? "::" : "0.0.0.0", .port = 0}};
+  udp.slabs = slabs;
+  MILLRACE_ASSIGN(auto source, udp_source::create(*owned, udp));
+  return start(std::move(owned), std::move(source), server, options, std::move(on_outcome));
 }
 
 }  // namespace millrace

@@ -1,6 +1,7 @@
 #pragma once
 /// Reads records to send from a file or standard input: lines, JSON lines or CSV, and finds each
 /// record's partition key.
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -12,7 +13,7 @@
 namespace millrace {
 
 enum class input_format : std::uint8_t {
-  lines,  ///< a record is a line, without its line end; key field: a token's number, from 1
+  lines,  ///< a record is a line, also an empty one; key field: a token's number, from 1
   json,   ///< a record is a line holding one JSON object; key field: a dotted path, "user.id"
   csv,    ///< a header, then a record a row (RFC 4180; quoted fields may span lines), sent as it
           ///< stands; key field: a column's name, or its number from 1
@@ -26,13 +27,15 @@ struct reader_options {
   std::string path;  ///< "-": standard input
   input_format format = input_format::lines;
   std::string key_field;  ///< empty: the key is the record's number
+  /// When it turns true, a wait for input ends, and so does the input. May be null.
+  const std::atomic<bool>* stop = nullptr;
 };
 
 /// One input record; the views are good until the next call.
 struct input_record {
-  std::uint64_t number = 0;  ///< position in the input, from 0, blank lines not counted
+  std::uint64_t number = 0;  ///< from 0, bad records counted
   std::string_view key;
-  byte_view data;
+  byte_view data;  ///< without its line end, LF or CRLF
 };
 
 /// One thread. Memory: one record (10 MiB at most) and a read-ahead buffer.
@@ -41,12 +44,12 @@ class record_reader {
   static result<std::unique_ptr<record_reader>> open(const reader_options& options);
   virtual ~record_reader() = default;
 
-  /// The next record: true, or false at the end of the input. Blank lines are skipped.
-  /// `invalid_argument` says what is wrong with a record, beginning with "record N: "; the next
-  /// call goes on with the record after it. Any other error is final.
+  /// The next record: true, or false at the end of the input. Blank lines of JSON and CSV are
+  /// skipped. `invalid_argument` says what is wrong with a record, beginning with "record N: "; the
+  /// next call goes on with the record after it. Any other error is final.
   virtual result<bool> next(input_record& out) = 0;
 
-  /// Starts again at the beginning, numbers too; `unsupported` for standard input and pipes.
+  /// Starts again at the beginning; numbers go on. `unsupported` for standard input and pipes.
   virtual status rewind() = 0;
 
   /// Input bytes read so far since the beginning, and their total, or 0 when it is not known.
