@@ -1,0 +1,412 @@
+#include "ingest/udp_source.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/endian.h"
+#include "base/limits.h"
+
+namespace millrace {
+namespace {
+
+/// What a GRO buffer, or a datagram, may need.
+constexpr std::uint32_t message_bytes_max = 65'536;
+constexpr std::size_t segments_max =
+    64;  ///< of one UDP_SEGMENT send: the kernel's UDP_MAX_SEGMENTS
+constexpr std::size_t segment_run_bytes_max = 65'000;
+
+class descriptor {
+ public:
+  explicit descriptor(int fd = -1) : fd_(fd) {}
+  descriptor(descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  descriptor& operator=(descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+socklen_t to_sockaddr(const endpoint& from, sockaddr_storage& to) {
+  std::memset(&to, 0, sizeof to);
+  if (from.family == 4) {
+    sockaddr_in four{};
+    four.sin_family = AF_INET;
+    four.sin_port = htons(from.port);
+    std::memcpy(&four.sin_addr, from.address.data(), 4);
+    std::memcpy(&to, &four, sizeof four);
+    return sizeof four;
+  }
+  sockaddr_in6 six{};
+  six.sin6_family = AF_INET6;
+  six.sin6_port = htons(from.port);
+  std::memcpy(&six.sin6_addr, from.address.data(), 16);
+  std::memcpy(&to, &six, sizeof six);
+  return sizeof six;
+}
+
+endpoint from_sockaddr(const sockaddr_storage& from) {
+  endpoint made;
+  if (from.ss_family == AF_INET) {
+    const auto four = load<sockaddr_in>(&from);
+    made.family = 4;
+    made.port = ntohs(four.sin_port);
+    std::memcpy(made.address.data(), &four.sin_addr, 4);
+  } else {
+    const auto six = load<sockaddr_in6>(&from);
+    made.family = 6;
+    made.port = ntohs(six.sin6_port);
+    std::memcpy(made.address.data(), &six.sin6_addr, 16);
+  }
+  return made;
+}
+
+struct local_socket {
+  descriptor fd;
+  endpoint local;
+  std::uint32_t dropped = 0;  ///< the kernel's own count, which wraps
+};
+
+void set_option(int fd, int level, int name, int value) {
+  // Options that make it faster, or that an old kernel lacks; what is needed is checked by bind().
+  [[maybe_unused]] const int done = setsockopt(fd, level, name, &value, sizeof value);
+}
+
+result<local_socket> open_socket(const udp_address& address, const udp_source_options& options) {
+  MILLRACE_ASSIGN(const endpoint wanted, to_endpoint(address));
+  const std::string name = "UDP socket " + to_string(wanted);
+  const bool is_four = wanted.family == 4;
+  local_socket made;
+  made.fd = descriptor(
+      ::socket(is_four ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const int fd = made.fd.get();
+  if (fd < 0) return error::from_errno(errno, name);
+  if (!is_four) set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+  if (options.share_ports) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+  // DF, and no memory of what ICMP says: the protocol probes the path itself.
+  if (is_four) {
+    set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+  } else {
+    set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+  }
+  set_option(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
+  if (options.use_gro) set_option(fd, SOL_UDP, UDP_GRO, 1);
+  const int bytes = static_cast<int>(options.socket_buffer_bytes);
+  for (const auto& [forced, plain] :
+       {std::pair{SO_RCVBUFFORCE, SO_RCVBUF}, std::pair{SO_SNDBUFFORCE, SO_SNDBUF}}) {
+    if (setsockopt(fd, SOL_SOCKET, forced, &bytes, sizeof bytes) != 0) {
+      set_option(fd, SOL_SOCKET, plain, bytes);
+    }
+  }
+  sockaddr_storage at;
+  socklen_t at_bytes = to_sockaddr(wanted, at);
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&at), at_bytes) != 0) {
+    return error::from_errno(errno, name);
+  }
+  at_bytes = sizeof at;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &at_bytes) != 0) {
+    return error::from_errno(errno, name);
+  }
+  made.local = from_sockaddr(at);
+  return made;
+}
+
+class socket_source final : public udp_source {
+ public:
+  socket_source(slab_pool slabs, std::vector<local_socket> sockets, descriptor poller,
+                const udp_source_options& options)
+      : slabs_(std::move(slabs)),
+        sockets_(std::move(sockets)),
+        poller_(std::move(poller)),
+        use_segment_(options.use_segment) {
+    pending_.reserve(udp_open_slabs * segments_max);
+    open_.fill({});
+  }
+
+  std::uint32_t receive(std::span<received_packet> out) override {
+    std::uint32_t count = take_pending(out);
+    for (std::size_t tries = 0; tries < sockets_.size() && count < out.size(); ++tries) {
+      next_socket_ = next_socket_ + 1 < sockets_.size() ? next_socket_ + 1 : 0;
+      receive_from(static_cast<std::uint16_t>(next_socket_));
+      count += take_pending(out.subspan(count));
+    }
+    return count;
+  }
+
+  void release(std::uint64_t buffer) override {
+    slabs_.release(reinterpret_cast<slab*>(static_cast<std::uintptr_t>(buffer)));
+  }
+
+  std::uint32_t send(std::span<const outgoing_packet> packets) override;
+
+  int poll_fd() const override { return poller_.get() >= 0 ? poller_.get() : sockets_[0].fd.get(); }
+  std::uint32_t datagram_bytes_max() const override { return limits::datagram_bytes_max; }
+  source_counters counters() const override {
+    return {.dropped = dropped_,
+            .stalled = stalled_,
+            .buffers = slabs_.count(),
+            .buffers_free = slabs_.free_count()};
+  }
+  std::string describe() const override {
+    std::string text = "udp";
+    for (const local_socket& one : sockets_)
+      text += " " + to_string(one.local);
+    return text;
+  }
+  endpoint local(std::uint16_t listener) const override { return sockets_[listener].local; }
+  std::uint32_t granted_buffer_bytes() const override {
+    int bytes = 0;
+    socklen_t size = sizeof bytes;
+    const int done = getsockopt(sockets_[0].fd.get(), SOL_SOCKET, SO_RCVBUF, &bytes, &size);
+    // The kernel doubles what was asked for, to cover its own bookkeeping.
+    return done == 0 ? static_cast<std::uint32_t>(bytes) / 2 : 0;
+  }
+
+ private:
+  /// A slab being filled; it holds one reference of its own until it is full.
+  struct open_slab {
+    slab* buffer = nullptr;
+    std::uint32_t used = 0;
+  };
+  struct control {
+    alignas(cmsghdr) std::byte bytes[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(std::uint32_t))];
+  };
+
+  std::uint32_t take_pending(std::span<received_packet> out);
+  std::uint32_t prepare_slabs();
+  void receive_from(std::uint16_t listener);
+  void take_message(const mmsghdr& message, open_slab& into, const sockaddr_storage& from,
+                    std::uint16_t listener);
+
+  slab_pool slabs_;
+  std::vector<local_socket> sockets_;
+  descriptor poller_;  ///< an epoll over the sockets, when there are several
+  std::array<open_slab, udp_open_slabs> open_;
+  std::vector<received_packet> pending_;  ///< received, not yet handed out
+  std::size_t pending_first_ = 0;
+  std::size_t next_socket_ = 0;
+  std::uint64_t dropped_ = 0;
+  std::uint64_t stalled_ = 0;
+  bool use_segment_;
+};
+
+std::uint32_t socket_source::take_pending(std::span<received_packet> out) {
+  const std::size_t count = std::min(out.size(), pending_.size() - pending_first_);
+  std::copy_n(pending_.begin() + static_cast<std::ptrdiff_t>(pending_first_), count, out.begin());
+  pending_first_ += count;
+  if (pending_first_ == pending_.size()) {
+    pending_.clear();
+    pending_first_ = 0;
+  }
+  return static_cast<std::uint32_t>(count);
+}
+
+/// Makes room for one more message in as many open slabs as can have it; returns how many.
+std::uint32_t socket_source::prepare_slabs() {
+  for (std::uint32_t i = 0; i < open_.size(); ++i) {
+    open_slab& one = open_[i];
+    // Nobody else looks at it any more: its beginning can be used again, still in the cache.
+    if (one.buffer && one.buffer->references == 1) one.used = 0;
+    if (one.buffer && one.used + message_bytes_max > udp_slab_bytes) {
+      slabs_.release(one.buffer);
+      one.buffer = nullptr;
+    }
+    if (!one.buffer) one = {.buffer = slabs_.acquire(), .used = 0};
+    if (!one.buffer) {
+      // Those behind may be open: bring one forward, so that the open ones come first.
+      const auto other = std::find_if(open_.begin() + i + 1, open_.end(), [](const open_slab& o) {
+        return o.buffer && o.used + message_bytes_max <= udp_slab_bytes;
+      });
+      if (other == open_.end()) return i;
+      std::swap(one, *other);
+    }
+  }
+  return udp_open_slabs;
+}
+
+void socket_source::receive_from(std::uint16_t listener) {
+  const std::uint32_t room = prepare_slabs();
+  if (room == 0) {
+    ++stalled_;
+    return;
+  }
+  std::array<mmsghdr, udp_open_slabs> messages;
+  std::array<iovec, udp_open_slabs> parts;
+  std::array<sockaddr_storage, udp_open_slabs> from;
+  std::array<control, udp_open_slabs> controls;
+  for (std::uint32_t i = 0; i < room; ++i) {
+    parts[i] = {.iov_base = open_[i].buffer->data + open_[i].used, .iov_len = message_bytes_max};
+    messages[i] = {};
+    messages[i].msg_hdr.msg_name = &from[i];
+    messages[i].msg_hdr.msg_namelen = sizeof from[i];
+    messages[i].msg_hdr.msg_iov = &parts[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
+    messages[i].msg_hdr.msg_control = &controls[i];
+    messages[i].msg_hdr.msg_controllen = sizeof controls[i];
+  }
+  const int got = ::recvmmsg(sockets_[listener].fd.get(), messages.data(), room, 0, nullptr);
+  for (int i = 0; i < got; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    take_message(messages[at], open_[at], from[at], listener);
+  }
+}
+
+void socket_source::take_message(const mmsghdr& message, open_slab& into,
+                                 const sockaddr_storage& from, std::uint16_t listener) {
+  const std::uint32_t bytes = message.msg_len;
+  std::uint32_t segment = bytes;
+  msghdr head = message.msg_hdr;
+  for (cmsghdr* c = CMSG_FIRSTHDR(&head); c; c = CMSG_NXTHDR(&head, c)) {
+    if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
+      segment = static_cast<std::uint32_t>(load<int>(CMSG_DATA(c)));
+    } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
+      const auto now = load<std::uint32_t>(CMSG_DATA(c));
+      dropped_ += now - sockets_[listener].dropped;  // wraps with the kernel's count
+      sockets_[listener].dropped = now;
+    }
+  }
+  if (bytes == 0 || segment == 0 || (head.msg_flags & MSG_TRUNC) != 0) return;
+  const endpoint who = from_sockaddr(from);
+  std::byte* base = into.buffer->data + into.used;
+  for (std::uint32_t at = 0; at < bytes; at += segment) {
+    const std::uint32_t size = std::min(segment, bytes - at);
+    ++into.buffer->references;
+    pending_.push_back(
+        {.bytes = mutable_byte_view(base + at, size),
+         .from = who,
+         .buffer = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(into.buffer)),
+         .buffer_bytes = size,
+         .listener = listener});
+  }
+  into.used += static_cast<std::uint32_t>(align_up(bytes, 64));
+}
+
+std::uint32_t socket_source::send(std::span<const outgoing_packet> packets) {
+  struct run {
+    std::size_t first;
+    std::size_t count;
+  };
+  std::array<mmsghdr, limits::burst_packets_max> messages;
+  std::array<run, limits::burst_packets_max> runs;
+  std::array<iovec, limits::burst_packets_max> parts;
+  std::array<sockaddr_storage, limits::burst_packets_max> to;
+  std::array<control, limits::burst_packets_max> controls;
+  std::uint32_t sent = 0;
+  std::size_t next = 0;
+  while (next < packets.size()) {
+    // As many messages as fit the arrays, all by one socket.
+    const std::uint16_t listener = packets[next].listener;
+    std::size_t message_count = 0;
+    std::size_t part_count = 0;
+    const std::size_t start = next;
+    while (next < packets.size() && part_count < parts.size() &&
+           packets[next].listener == listener) {
+      const outgoing_packet& head = packets[next];
+      run& one = runs[message_count];
+      one = {.first = next, .count = 0};
+      mmsghdr& message = messages[message_count];
+      message = {};
+      message.msg_hdr.msg_iov = &parts[part_count];
+      std::size_t bytes = 0;
+      bool is_last = false;
+      // A run of equal datagrams to one client, of which the last may be shorter.
+      while (next < packets.size() && part_count < parts.size() && !is_last) {
+        const outgoing_packet& packet = packets[next];
+        const bool joins = one.count == 0 ||
+                           (use_segment_ && packet.to == head.to && packet.listener == listener &&
+                            packet.bytes.size() <= head.bytes.size() && one.count < segments_max &&
+                            bytes + packet.bytes.size() <= segment_run_bytes_max);
+        if (!joins) break;
+        is_last = packet.bytes.size() < head.bytes.size();
+        parts[part_count++] = {.iov_base = const_cast<std::byte*>(packet.bytes.data()),
+                               .iov_len = packet.bytes.size()};
+        bytes += packet.bytes.size();
+        ++one.count;
+        ++next;
+      }
+      message.msg_hdr.msg_iovlen = one.count;
+      message.msg_hdr.msg_namelen = to_sockaddr(head.to, to[message_count]);
+      message.msg_hdr.msg_name = &to[message_count];
+      if (one.count > 1) {
+        message.msg_hdr.msg_control = &controls[message_count];
+        message.msg_hdr.msg_controllen = CMSG_SPACE(sizeof(std::uint16_t));
+        cmsghdr* c = CMSG_FIRSTHDR(&message.msg_hdr);
+        c->cmsg_level = SOL_UDP;
+        c->cmsg_type = UDP_SEGMENT;
+        c->cmsg_len = CMSG_LEN(sizeof(std::uint16_t));
+        store(CMSG_DATA(c), static_cast<std::uint16_t>(head.bytes.size()));
+      }
+      ++message_count;
+    }
+    std::size_t gone = 0;
+    while (gone < message_count) {
+      const int done = ::sendmmsg(sockets_[listener].fd.get(), &messages[gone],
+                                  static_cast<unsigned>(message_count - gone), 0);
+      for (int i = 0; i < done; ++i) {
+        sent += static_cast<std::uint32_t>(runs[gone + static_cast<std::size_t>(i)].count);
+      }
+      if (done > 0) {
+        gone += static_cast<std::size_t>(done);
+        continue;
+      }
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) return sent;
+      if (runs[gone].count > 1 && use_segment_) {
+        // This path cannot segment (EIO, EINVAL): never try again, and send these one by one.
+        use_segment_ = false;
+        next = runs[gone].first;
+        break;
+      }
+      ++gone;  // too large for the path, or unreachable: this one is lost
+    }
+    MILLRACE_CHECK(next > start || !use_segment_, "sending makes no progress");
+  }
+  return sent;
+}
+
+}  // namespace
+
+result<std::unique_ptr<udp_source>> udp_source::create(arena& from,
+                                                       const udp_source_options& options) {
+  if (options.listen.empty() || options.slabs <= udp_open_slabs) {
+    return error(error_code::invalid_argument,
+                 "a UDP source needs an address and more than " + std::to_string(udp_open_slabs) +
+                     " buffers, not " + std::to_string(options.slabs));
+  }
+  std::vector<local_socket> sockets;
+  for (const udp_address& address : options.listen) {
+    MILLRACE_ASSIGN(local_socket one, open_socket(address, options));
+    sockets.push_back(std::move(one));
+  }
+  descriptor poller;
+  if (sockets.size() > 1) {
+    poller = descriptor(::epoll_create1(EPOLL_CLOEXEC));
+    if (poller.get() < 0) return error::from_errno(errno, "epoll for UDP sockets");
+    for (const local_socket& one : sockets) {
+      epoll_event event{.events = EPOLLIN, .data = {}};
+      if (::epoll_ctl(poller.get(), EPOLL_CTL_ADD, one.fd.get(), &event) != 0) {
+        return error::from_errno(errno, "epoll for UDP sockets");
+      }
+    }
+  }
+  MILLRACE_ASSIGN(slab_pool slabs,
+                  slab_pool::create(from, udp_slab_bytes, options.slabs, "UDP receive buffers"));
+  return std::unique_ptr<udp_source>(std::make_unique<socket_source>(
+      std::move(slabs), std::move(sockets), std::move(poller), options));
+}
+
+}  // namespace millrace
