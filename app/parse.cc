@@ -107,26 +107,4 @@ bool is_loopback(const host_port& where) {
   return where.host.starts_with("127.") || where.host == "::1";
 }
 
-result<shard_index> parse_shard(std::string_view text) {
-  constexpr std::string_view prefix = "shardId-";
-  const std::string_view digits = text.starts_with(prefix) ? text.substr(prefix.size()) : text;
-  auto number = parse_number("shard", digits, UINT32_MAX);
-  if (!number.ok()) return not_good("shard", text, "shardId-N or N");
-  return shard_index(static_cast<std::uint32_t>(*number));
-}
-
-result<uint128> parse_hash_key(std::string_view text) {
-  uint128 value = 0;
-  for (const char c : text) {
-    if (c < '0' || c > '9') return not_good("hash key", text, "a decimal number");
-    const auto digit = static_cast<unsigned>(c - '0');
-    if (value > (uint128_max - digit) / 10)
-      return error(error_code::invalid_argument,
-                   fmt::format("hash key {} is over the maximum 2^128 - 1", text));
-    value = value * 10 + digit;
-  }
-  if (text.empty()) return not_good("hash key", text, "a decimal number");
-  return value;
-}
-
 }  // namespace millrace

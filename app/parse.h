@@ -5,8 +5,6 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "base/ids.h"
-#include "base/types.h"
 
 namespace millrace {
 
@@ -29,11 +27,5 @@ result<host_port> parse_host_port(std::string_view what, std::string_view text);
 /// With brackets around an IPv6 address.
 std::string to_string(const host_port& where);
 bool is_loopback(const host_port& where);
-
-/// "shardId-000000000003" or "3".
-result<shard_index> parse_shard(std::string_view text);
-
-/// A decimal hash key, 0 to 2^128 - 1.
-result<uint128> parse_hash_key(std::string_view text);
 
 }  // namespace millrace
