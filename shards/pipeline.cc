@@ -197,12 +197,16 @@ void pipeline_core::sleep(std::uint64_t seen_signals, std::uint64_t timeout_us_m
   wait_on_.clear();
   wait_on_.push_back({.fd = waker_.fd(), .events = POLLIN, .revents = 0});
   for (const tended_stream* one : active_) {
+    const bool is_blocked = one->agent->port().is_blocked();
+    if (is_blocked) timeout_us = std::min(timeout_us, blocked_interval_us);
     if (one->agent->is_routing()) timeout_us = std::min(timeout_us, poll_interval_us);
-    if (one->agent->port().is_blocked()) timeout_us = std::min(timeout_us, blocked_interval_us);
     if (!one->agent->is_writing()) continue;
     const int descriptor = one->agent->log()->poll_fd();
-    if (descriptor < 0) timeout_us = std::min(timeout_us, poll_interval_us);
-    if (descriptor >= 0) wait_on_.push_back({.fd = descriptor, .events = POLLIN, .revents = 0});
+    if (descriptor >= 0) {
+      wait_on_.push_back({.fd = descriptor, .events = POLLIN, .revents = 0});
+    } else if (!is_blocked) {
+      timeout_us = std::min(timeout_us, poll_interval_us);
+    }
   }
   waker_.arm();
   if (signals_.load(std::memory_order_seq_cst) == seen_signals) {

@@ -45,13 +45,14 @@ int stream_agent::collect(std::uint64_t monotonic_us) {
   done_.clear();
   log_->poll(monotonic_us, done_);
   for (record_batch* const batch : done_) {
-    tools_.counters.add(counter::batches_committed);
-    tools_.counters.add(counter::records_durable, batch->records.size());
-    tools_.counters.add(counter::record_bytes_durable, batch->record_bytes);
     const auto at = std::find(appended_.begin(), appended_.end(), batch);
     MILLRACE_CHECK(at != appended_.end(), "the log gives back what it was given");
     appended_.erase(at);
     end_batch(*batch, outcome::committed);
+  }
+  if (!done_.empty()) {
+    std::lock_guard lock(mutex_);
+    note_log_bytes();
   }
   return static_cast<int>(done_.size());
 }
@@ -119,12 +120,18 @@ void stream_agent::end_batch(record_batch& batch, outcome what) {
   if (what != outcome::committed) tools_.counters.add(counter::batches_refused);
   batch.result = what;
   for (batch_entry& entry : batch.entries) {
-    const bool refused = entry.result != outcome::pending && entry.result != outcome::committed;
-    if (!refused) entry.result = what;
+    // What admission refused, or the log committed, stays as it is.
+    const bool open = entry.result == outcome::pending || entry.result == outcome::shutting_down;
+    if (open) entry.result = what;
   }
   port_.ended();  // before the door has it, which may ask at once whether we are idle
   batch.advance(batch_state::submitted, batch_state::finished);
   batch.home().finished(batch);
+}
+
+void stream_agent::note_log_bytes() {
+  log_bytes_ = log_->bytes();
+  full_ = is_full(description_.retention, log_bytes_);
 }
 
 void stream_agent::note_blocked() {
@@ -208,8 +215,7 @@ std::vector<shard_index> stream_agent::tend(std::uint64_t wall_us, std::uint64_t
   std::lock_guard lock(mutex_);
   const drop_limits limits = limits_of(description_.retention, wall_us, hour_us);
   log_->drop_segments(limits.before_us, limits.bytes_max);
-  log_bytes_ = log_->bytes();
-  full_ = is_full(description_.retention, log_bytes_);
+  note_log_bytes();
   return expired_shards(description_, *log_, limits.before_us);
 }
 

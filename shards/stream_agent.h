@@ -86,6 +86,7 @@ class stream_agent {
   void append(record_batch& batch, std::span<const std::uint32_t> order, std::uint64_t wall_us);
   void end_batch(record_batch& batch, outcome what);
   void note_blocked();
+  void note_log_bytes();  // under mutex_
   void answer_hold();
 
   const std::string name_;
