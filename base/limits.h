@@ -61,10 +61,9 @@ inline constexpr std::uint64_t session_credit_bytes_max = 32 * mib;
 
 /// Bytes of a segment file before the next one is started.
 inline constexpr std::uint64_t segment_bytes_default = 1024 * mib;
-/// Runs and shards of one segment: bounds the index of the open one in memory. A segment of tiny
-/// blocks is closed early.
+/// Runs of one segment: bounds the index of the open one in memory. A segment of tiny blocks is
+/// closed early.
 inline constexpr std::uint32_t segment_runs_max = 512 * 1024;
-inline constexpr std::uint32_t segment_shards_max = 64 * 1024;
 /// Blocks looked at, newest first, for results that a producer never got.
 inline constexpr std::uint32_t results_blocks_max = 4096;
 /// A log that cannot be written tries again this often.

@@ -1,0 +1,30 @@
+#pragma once
+/// Makes blocks (log_format.h) out of batches. Here a record's bytes are copied, once.
+#include <cstdint>
+#include <span>
+
+#include "base/record_batch.h"
+#include "shards/log_format.h"
+
+namespace millrace {
+
+/// The layout of the block that `batch`, routed and admitted, will become: pending entries count.
+log_format::block_layout plan_block(const record_batch& batch);
+
+/// Writes all of the block but what seal_block() adds. `to` has plan_block(batch).block_bytes; the
+/// batch's runs have their `first`. `order[i]` is the batch's i-th record in (run, rank) order.
+void build_block(const record_batch& batch, std::span<const std::uint32_t> order,
+                 const log_format::block_layout& layout, std::byte* to);
+
+/// Where a block goes: what its bytes depend on beside its batch.
+struct block_place {
+  std::uint64_t incarnation = 0;
+  std::uint64_t ordinal = 0;
+  std::uint64_t offset = 0;
+  std::uint64_t durable_mark = 0;
+};
+
+/// Fills in the place and both checksums. Again for another place when a block is written anew.
+void seal_block(const block_place& place, std::byte* block);
+
+}  // namespace millrace

@@ -1,0 +1,36 @@
+#pragma once
+/// The newest durable blocks, kept in memory, so that readers that keep up touch no disk. Guarded
+/// by the log's mutex.
+#include <cstdint>
+#include <deque>
+
+#include "base/ids.h"
+#include "shards/block_pool.h"
+
+namespace millrace {
+
+class hot_tail {
+ public:
+  /// `bytes_max` bounds the memory of the buffers, not the blocks' bytes in them.
+  explicit hot_tail(std::uint64_t bytes_max) : bytes_max_(bytes_max) {}
+
+  struct block {
+    segment_number segment;
+    std::uint64_t offset;
+    std::uint64_t bytes;
+    block_ref buffer;
+  };
+
+  /// Adds the newest block and lets the oldest go.
+  void push(segment_number segment, std::uint64_t offset, std::uint64_t bytes, block_ref buffer);
+  void clear();
+  /// The block that holds the byte at `offset`; null when it is not here.
+  const block* find(segment_number segment, std::uint64_t offset) const;
+
+ private:
+  const std::uint64_t bytes_max_;
+  std::uint64_t bytes_ = 0;
+  std::deque<block> blocks_;  ///< ascending by segment, then offset
+};
+
+}  // namespace millrace
