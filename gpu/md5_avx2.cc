@@ -38,7 +38,10 @@ struct avx2 {
   static MILLRACE_INLINE vector f(vector x, vector y, vector z) {
     return _mm256_xor_si256(z, _mm256_and_si256(x, _mm256_xor_si256(y, z)));
   }
-  static MILLRACE_INLINE vector g(vector x, vector y, vector z) { return f(z, x, y); }
+  /// Not f(z, x, y), so that less depends on x, which is the last to be known.
+  static MILLRACE_INLINE vector g(vector x, vector y, vector z) {
+    return _mm256_or_si256(_mm256_and_si256(x, z), _mm256_andnot_si256(z, y));
+  }
   static MILLRACE_INLINE vector h(vector x, vector y, vector z) {
     return _mm256_xor_si256(x, _mm256_xor_si256(y, z));
   }
