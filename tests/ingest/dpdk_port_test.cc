@@ -10,13 +10,12 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "tests/ingest/dpdk_arguments.h"
 
 namespace millrace {
 namespace {
 
-// No huge pages, no files, no devices of the machine: as any user, in any container.
-constexpr const char* eal_arguments =
-    "--no-huge -m 128 --no-shconf --no-pci --no-telemetry --log-level=error";
+using test::dpdk_arguments;
 
 arena make_arena(std::uint64_t bytes) {
   auto made = arena::create({.bytes = bytes, .try_hugetlb = false});
@@ -28,7 +27,7 @@ class dpdk_port_test : public testing::Test {
  protected:
   void SetUp() override {
     if (dpdk_version() == "none") GTEST_SKIP() << "this build has no DPDK";
-    const status started = start_dpdk(eal_arguments);
+    const status started = start_dpdk(dpdk_arguments);
     ASSERT_TRUE(started.ok()) << started.failure().message();
   }
 
@@ -214,7 +213,7 @@ TEST_F(dpdk_port_test, an_arena_too_small_is_named) {
 }
 
 TEST_F(dpdk_port_test, starting_again_needs_the_same_arguments) {
-  EXPECT_TRUE(start_dpdk(eal_arguments).ok());
+  EXPECT_TRUE(start_dpdk(dpdk_arguments).ok());
   const status other = start_dpdk("--no-huge -m 64");
   ASSERT_FALSE(other.ok());
   EXPECT_EQ(other.failure().code(), error_code::already_exists);
@@ -223,7 +222,7 @@ TEST_F(dpdk_port_test, starting_again_needs_the_same_arguments) {
 TEST_F(dpdk_port_test, without_a_device_there_is_no_port) {
   arena memory = make_arena(64 * limits::mib);
   const auto sources =
-      open_dpdk_ports({.eal_arguments = eal_arguments, .listen_ports = {4567}}, memory);
+      open_dpdk_ports({.eal_arguments = dpdk_arguments, .listen_ports = {4567}}, memory);
   ASSERT_FALSE(sources.ok());
   EXPECT_EQ(sources.failure().code(), error_code::not_found);
 }
@@ -250,7 +249,7 @@ void start_and_compare_affinity() {
   cpu_set_t before;
   cpu_set_t after;
   pthread_getaffinity_np(pthread_self(), sizeof before, &before);
-  const bool ok = start_dpdk(eal_arguments).ok();
+  const bool ok = start_dpdk(dpdk_arguments).ok();
   pthread_getaffinity_np(pthread_self(), sizeof after, &after);
   std::_Exit(ok && CPU_EQUAL(&before, &after) ? 0 : 1);
 }
