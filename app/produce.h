@@ -18,10 +18,12 @@ struct produce_options {
   std::string file;                           ///< a path, or "-" for standard input
   input_format format = input_format::lines;  ///< of the file
   std::string key_field;                      ///< see record_reader.h; empty: the record's number
-  bool skip_bad = false;   ///< count bad input records and go on, rather than stop at the first
-  std::uint64_t loop = 1;  ///< times the file is sent; 0: until stopped
-  std::string generate;    ///< clicks, trades or sensors
-  std::uint32_t size = 0;  ///< generated data bytes a record; 0: as the generator likes it
+  /// Pass over bad input records and count them, rather than stop at the first. The numbers in
+  /// acks_file then leave them out.
+  bool skip_bad = false;
+  std::uint64_t loop = 1;       ///< times the file is sent; 0: until stopped
+  std::string generate;         ///< clicks, trades or sensors
+  std::uint32_t size = 0;       ///< generated data bytes a record; 0: as the generator likes it
   std::uint64_t keys = 10'000;  ///< distinct partition keys generated
   double skew = 0.99;           ///< Zipf exponent of the keys; 0: all alike
   std::uint64_t seed = 1;       ///< the same seed generates the same records
@@ -47,8 +49,14 @@ struct produce_options {
 /// durable, or an input record is bad) or 2 (options that contradict each other or cannot be used).
 int run_produce(const produce_options& options);
 
-/// The same for tests and embedding: no signal handlers; stops when `stop` turns true; messages,
-/// progress and summary go to `out`.
-int run_produce(const produce_options& options, const std::atomic<bool>& stop, std::ostream& out);
+/// Where run_produce() writes, and when it stops.
+struct produce_surroundings {
+  std::ostream& out;  ///< progress and summary
+  std::ostream& err;  ///< errors and warnings
+  const std::atomic<bool>& stop;
+  bool out_is_terminal = false;
+};
+/// The same for tests and embedding, without signal handlers.
+int run_produce(const produce_options& options, const produce_surroundings& around);
 
 }  // namespace millrace

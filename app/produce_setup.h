@@ -1,0 +1,32 @@
+#pragma once
+/// The options of `millrace produce` as text, turned into what the producer library takes.
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "app/produce.h"
+#include "base/error.h"
+#include "ingest/producer.h"
+
+namespace millrace {
+
+struct produce_target {
+  std::string host;
+  std::uint16_t port = 0;
+};
+
+/// "udp://HOST:PORT". `unsupported` for http://, which is not there yet.
+result<produce_target> parse_target(std::string_view to);
+
+/// 32 hex digits as they are, any other text hashed (HMAC-SHA256), empty: random.
+producer_id parse_producer_id(std::string_view text);
+/// 32 hex digits: what parse_producer_id() gives the same identity for.
+std::string to_string(producer_id identity);
+
+/// Reads a file with one line "KEY_ID:32 HEX DIGITS"; blank lines and lines with # are skipped.
+result<shared_key> read_key_file(const std::string& path);
+
+/// What contradicts itself or cannot be: a usage error.
+status check(const produce_options& options);
+
+}  // namespace millrace
