@@ -59,7 +59,9 @@ void expect_sound(const stream_description& before, const stream_description& af
   for (const shard_info& shard : before.shards) {
     const shard_info& now = known.at(shard.shard);
     EXPECT_EQ(now.hash_first, shard.hash_first);
-    if (!shard.is_open()) EXPECT_EQ(now, shard);
+    if (!shard.is_open()) {
+      EXPECT_EQ(now, shard);
+    }
   }
   // open_map() checks that the open shards cover the hash space.
   EXPECT_GE(after.open_map().size(), 1u);
