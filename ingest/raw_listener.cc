@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 
 #include "base/record_format.h"
+#include "ingest/record_input.h"
 
 namespace millrace {
 namespace {
@@ -67,6 +68,10 @@ raw_listener::raw_listener(const raw_listener_options& options, slab_pool slabs,
       slabs_(std::move(slabs)),
       lane_(lane) {
   pending_.reserve(raw_slab_bytes / smallest_stride);
+  if (options_.key == raw_key::json_field) {
+    json_ = make_json_finder(options_.key_path);
+    json_text_.resize(limits::datagram_bytes_max + record_input::padding_bytes);
+  }
   owner_ = filler_.register_owner(*this);
   filler_.register_observer(*this);
 }
@@ -101,8 +106,7 @@ void raw_listener::add(std::string_view record, std::string_view address, std::u
     counters_.add(counter::raw_dropped_empty);
     return;
   }
-  const std::string_view key =
-      options_.key == raw_key::token ? token_of(record, options_.key_token) : address;
+  const std::string_view key = key_of(record, address);
   if (check_partition_key(key) != record_fault::none) {
     counters_.add(counter::raw_dropped_key);
     return;
@@ -177,6 +181,22 @@ void raw_listener::batch_finished(const record_batch& batch, std::uint64_t) {
       stream_is_gone_ = true;
     }
   }
+}
+
+/// Empty when the record has none.
+std::string_view raw_listener::key_of(std::string_view record, std::string_view address) {
+  switch (options_.key) {
+    case raw_key::source_address:
+      return address;
+    case raw_key::token:
+      return token_of(record, options_.key_token);
+    case raw_key::json_field: {
+      std::ranges::copy(record, json_text_.begin());
+      const auto found = json_->find({json_text_.data(), record.size()});
+      return found.ok() ? *found : std::string_view();
+    }
+  }
+  return {};
 }
 
 std::string_view raw_listener::address_of(const endpoint& from) {

@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/counters.h"
 #include "ingest/batch_filler.h"
+#include "ingest/key_finder.h"
 #include "ingest/packet_handler.h"
 
 namespace millrace {
@@ -21,6 +22,7 @@ namespace millrace {
 enum class raw_key : std::uint8_t {
   source_address,  ///< the sender's address as text, without the port
   token,           ///< the N-th whitespace-separated token of the record, from 1
+  json_field,      ///< a field of the record, which is a JSON object
 };
 
 struct raw_listener_options {
@@ -30,9 +32,11 @@ struct raw_listener_options {
   bool lines = false;  ///< each line of a datagram is a record, without its line end
   raw_key key = raw_key::source_address;
   std::uint32_t key_token = 0;  ///< for raw_key::token
+  std::string key_path;         ///< for raw_key::json_field: dotted, "user.id"
 };
 
-/// "127.0.0.1:5514=logs", "[::]:5514=logs,lines,key-field=3". The error names what is wrong.
+/// "127.0.0.1:5514=logs", "[::]:5514=logs,lines,key-field=3",
+/// "0.0.0.0:12201=gelf,key-json=host". The error names what is wrong.
 result<raw_listener_options> parse_raw_listener(std::string_view text);
 std::string to_string(const raw_listener_options& options);
 
@@ -66,6 +70,7 @@ class raw_listener : public packet_handler, public buffer_owner, public batch_ob
   bool may_take(std::uint64_t now_us);
   void add(std::string_view record, std::string_view address, std::uint64_t now_us);
   void append_pending(std::uint64_t now_us);
+  std::string_view key_of(std::string_view record, std::string_view address);
   std::string_view address_of(const endpoint& from);
 
   raw_listener_options options_;
@@ -82,6 +87,9 @@ class raw_listener : public packet_handler, public buffer_owner, public batch_ob
   std::uint32_t used_ = 0;          ///< bytes of it that appended or pending records use
   std::uint32_t pending_from_ = 0;  ///< where the records in pending_ start
   std::vector<record_ref> pending_;
+
+  std::unique_ptr<key_finder> json_;
+  std::vector<char> json_text_;  ///< a copy with room behind it, which the JSON reader wants
 
   endpoint address_from_;  ///< whom address_text_ is of
   std::array<char, 64> address_text_{};

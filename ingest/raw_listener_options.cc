@@ -6,7 +6,8 @@ namespace millrace {
 namespace {
 
 constexpr std::string_view shape =
-    "expected HOST:PORT=STREAM[,lines][,key-field=N], as 127.0.0.1:5514=logs,lines,key-field=3";
+    "expected HOST:PORT=STREAM[,lines][,key-field=N|,key-json=PATH], as "
+    "127.0.0.1:5514=logs,lines,key-field=3";
 
 /// The whole of `text` as a number from 1 to `max`.
 std::optional<std::uint32_t> number(std::string_view text, std::uint32_t max) {
@@ -58,6 +59,10 @@ result<raw_listener_options> parse_raw_listener(std::string_view text) {
     const std::string_view option = rest.substr(0, rest.find(','));
     rest.remove_prefix(option.size());
     constexpr std::string_view key_field = "key-field=";
+    constexpr std::string_view key_json = "key-json=";
+    if (out.key != raw_key::source_address && option.starts_with("key-")) {
+      return refuse("more than one key");
+    }
     if (option == "lines") {
       out.lines = true;
     } else if (option.starts_with(key_field)) {
@@ -69,6 +74,10 @@ result<raw_listener_options> parse_raw_listener(std::string_view text) {
       }
       out.key = raw_key::token;
       out.key_token = *token;
+    } else if (option.starts_with(key_json)) {
+      out.key_path = option.substr(key_json.size());
+      if (out.key_path.empty()) return refuse("key-json names no field");
+      out.key = raw_key::json_field;
     } else {
       return refuse("unknown option '" + std::string(option) + "'");
     }
@@ -82,6 +91,7 @@ std::string to_string(const raw_listener_options& options) {
   text += ":" + std::to_string(options.port) + "=" + options.stream;
   if (options.lines) text += ",lines";
   if (options.key == raw_key::token) text += ",key-field=" + std::to_string(options.key_token);
+  if (options.key == raw_key::json_field) text += ",key-json=" + options.key_path;
   return text;
 }
 

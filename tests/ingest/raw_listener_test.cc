@@ -137,6 +137,19 @@ TEST_F(raw_listener_test, the_key_may_be_a_token_of_the_record) {
   EXPECT_EQ(count(counter::raw_dropped_key), 1u);
 }
 
+TEST_F(raw_listener_test, the_key_may_be_a_field_of_a_json_record) {
+  listen("127.0.0.1:12201=logs,lines,key-json=user.id");
+  receive(R"({"user":{"id":"ann"},"n":1}
+{"user":{"id":42}}
+{"user":{"id":""}}
+{"user":{"name":"ann"}}
+[1]
+{"user":{"id":"cut)");
+  EXPECT_EQ(submitted(),
+            (strings{R"(ann>{"user":{"id":"ann"},"n":1})", R"(42>{"user":{"id":42}})"}));
+  EXPECT_EQ(count(counter::raw_dropped_key), 4u);
+}
+
 TEST_F(raw_listener_test, keys_that_are_no_partition_keys_are_dropped_and_counted) {
   listen("127.0.0.1:5514=logs,key-field=1");
   receive(std::string(257, 'k') + " too long");
@@ -245,7 +258,7 @@ TEST_F(raw_listener_test, a_missing_stream_is_an_error_at_start) {
 TEST(raw_listener_options, are_read_and_written) {
   for (const char* text :
        {"127.0.0.1:5514=logs", "[::1]:5514=logs,lines", "localhost:1=a.b-c_d,lines,key-field=3",
-        "0.0.0.0:65535=s,key-field=1"}) {
+        "0.0.0.0:65535=s,key-field=1", "127.0.0.1:12201=gelf,key-json=user.id"}) {
     const auto parsed = parse_raw_listener(text);
     ASSERT_TRUE(parsed.ok()) << parsed.failure().message();
     EXPECT_EQ(to_string(*parsed), text);
@@ -266,7 +279,9 @@ TEST(raw_listener_options, errors_name_what_is_wrong) {
                      {"127.0.0.1:5514=", "no stream"},
                      {"127.0.0.1:5514=logs,line", "unknown option 'line'"},
                      {"127.0.0.1:5514=logs,", "unknown option ''"},
-                     {"127.0.0.1:5514=logs,key-field=0", "key-field '0'"}};
+                     {"127.0.0.1:5514=logs,key-field=0", "key-field '0'"},
+                     {"127.0.0.1:5514=logs,key-json=", "names no field"},
+                     {"127.0.0.1:5514=logs,key-field=1,key-json=a", "more than one key"}};
   for (const auto& [text, says] : cases) {
     const auto parsed = parse_raw_listener(text);
     ASSERT_FALSE(parsed.ok()) << text;
