@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "api/json_text.h"
 #include "api/record_reading.h"
 
 namespace millrace {
@@ -105,6 +106,81 @@ std::string streams_json(const std::vector<stream_status>& streams) {
 std::string error_json(const error& failure) {
   return dump(
       json{{"error", {{"code", to_string(failure.code())}, {"message", failure.message()}}}});
+}
+
+error parse_error_json(std::string_view body, unsigned status) {
+  const json document = json::parse(body, nullptr, false);
+  if (document.is_object() && document.contains("error") && document["error"].is_object()) {
+    const std::string name = document["error"].value("code", "");
+    const std::string message = document["error"].value("message", "");
+    for (int i = 0; i <= static_cast<int>(error_code::unsupported); ++i) {
+      if (to_string(static_cast<error_code>(i)) == name)
+        return {static_cast<error_code>(i), message};
+    }
+  }
+  return {error_code::io, fmt::format("the server answered {}", status)};
+}
+
+result<std::vector<stream_summary>> parse_streams(std::string_view body) {
+  const json document = json::parse(body, nullptr, false);
+  // Another program's answer may have anything in it: a missing or odd member is one error.
+  try {
+    std::vector<stream_summary> out;
+    const json list =
+        document.contains("streams") ? document.at("streams") : json::array({document});
+    for (const json& stream : list) {
+      stream_summary& one = out.emplace_back();
+      one.name = stream.at("name").get<std::string>();
+      one.open_shards = stream.at("open_shards").get<std::uint64_t>();
+      one.records = stream.at("records").get<std::uint64_t>();
+      one.log_bytes = stream.at("log_bytes").get<std::uint64_t>();
+      one.retention_hours = stream.at("retention").at("hours").get<std::uint64_t>();
+      one.retention_bytes = stream.at("retention").at("bytes_max").get<std::uint64_t>();
+      one.when_full = stream.at("retention").at("when_full").get<std::string>();
+      one.blocked = stream.at("blocked").get<std::string>();
+      for (const json& shard : stream.at("shards")) {
+        shard_summary& part = one.shards.emplace_back();
+        part.shard = shard.at("shard").get<std::string>();
+        part.open = shard.at("open").get<bool>();
+        part.hash_first = shard.at("hash_key_first").get<std::string>();
+        part.hash_last = shard.at("hash_key_last").get<std::string>();
+        part.parents = shard.value("parent", "");
+        if (shard.contains("adjacent_parent"))
+          part.parents += "," + shard.at("adjacent_parent").get<std::string>();
+        part.records = shard.at("records").get<std::uint64_t>();
+      }
+    }
+    return out;
+  } catch (const json::exception&) {
+    return error(error_code::io, "the answer is not one of a Millrace admin port");
+  }
+}
+
+result<record_line> parse_record_line(std::string_view line, bool want_data) {
+  record_line out;
+  out.is_cursor = line.starts_with("{\"cursor\":");
+  if (!out.is_cursor && !want_data) return out;
+  const json document = json::parse(line, nullptr, false);
+  const error bad(error_code::io, "the answer is not one of a Millrace admin port");
+  if (!document.is_object()) return bad;
+  const auto text = [&](const char* key) {
+    const auto found = document.find(key);
+    return found != document.end() && found->is_string() ? found->get<std::string>()
+                                                         : std::string();
+  };
+  if (out.is_cursor) {
+    out.cursor = text("cursor");
+    const auto caught_up = document.find("caught_up");
+    out.caught_up =
+        caught_up != document.end() && caught_up->is_boolean() && caught_up->get<bool>();
+    return out;
+  }
+  if (document.contains("data_base64")) {
+    if (!decode_base64(text("data_base64"), out.data)) return bad;
+  } else {
+    out.data = text("data");
+  }
+  return out;
 }
 
 result<stream_request> parse_stream_request(std::string_view body) {

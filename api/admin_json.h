@@ -14,6 +14,40 @@ std::string stream_json(const stream_status& stream);
 std::string streams_json(const std::vector<stream_status>& streams);
 /// {"error":{"code":…,"message":…}}
 std::string error_json(const error& failure);
+/// The error that such a body names; `status` when it is none.
+error parse_error_json(std::string_view body, unsigned status);
+
+/// What a client prints of a stream, out of stream_json() or streams_json().
+struct shard_summary {
+  std::string shard;
+  bool open = true;
+  std::string hash_first;
+  std::string hash_last;
+  std::string parents;  ///< "shardId-…", two with a comma, or empty
+  std::uint64_t records = 0;
+};
+struct stream_summary {
+  std::string name;
+  std::uint64_t open_shards = 0;
+  std::uint64_t records = 0;
+  std::uint64_t log_bytes = 0;
+  std::uint64_t retention_hours = 0;
+  std::uint64_t retention_bytes = 0;
+  std::string when_full;
+  std::string blocked;
+  std::vector<shard_summary> shards;
+};
+result<std::vector<stream_summary>> parse_streams(std::string_view body);
+
+/// A line of the records endpoint: a record's data, or the cursor at the end.
+struct record_line {
+  bool is_cursor = false;
+  std::string cursor;
+  bool caught_up = false;
+  std::string data;
+};
+/// `want_data`: decode the data of a record too.
+result<record_line> parse_record_line(std::string_view line, bool want_data);
 
 /// What a request's body may hold; which of it is needed is the action's business. Unknown keys are
 /// errors that name them.

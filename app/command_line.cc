@@ -29,6 +29,7 @@ struct parsed {
   tail_options tail;
   verify_options verify;
   doctor_options doctor;
+  bench_options bench;
 };
 
 print_and_exit bad_usage(std::string_view command, std::string_view problem) {
@@ -169,6 +170,17 @@ void add_tail(CLI::App& tail, parsed& into) {
                 "wait for more at the end (true); --follow=false: stop there");
 }
 
+void add_bench(CLI::App& bench, bench_options& o) {
+  bench.add_option("--report", o.report, "directory for bench.json and bench.html");
+  bench.add_option("--dpdk", o.dpdk, "EAL arguments: measure a DPDK port too")
+      ->type_name("'EAL ARGS'");
+  bench.add_option("--data", o.data, "a directory on the disk to measure");
+  bench.add_option("--memory", o.memory, "a directory on a memory file system");
+  bench.add_option("--seconds", o.seconds, "of each round of each figure");
+  bench.add_option("--rounds", o.rounds, "the median is reported");
+  bench.add_option("--only", o.only, "only the parts whose name contains this");
+}
+
 /// Everything that precedes the flags, then the flags.
 command resolve_serve(const parsed& given) {
   const auto bad_config = [](const error& problem) {
@@ -240,6 +252,9 @@ command parse_command_line(int argc, const char* const* argv) {
       ->envname("MILLRACE_DATA");
   doctor->add_option("--seconds", given.doctor.seconds, "length of the disk measurement; 0: none");
 
+  CLI::App* bench = app.add_subcommand("bench", "measure each stage beside its ceiling");
+  add_bench(*bench, given.bench);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForVersion& version) {
@@ -258,7 +273,10 @@ command parse_command_line(int argc, const char* const* argv) {
   if (stream->parsed()) return given.stream;
   if (tail->parsed()) return given.tail;
   if (verify->parsed()) return given.verify;
-  return given.doctor;
+  if (doctor->parsed()) return given.doctor;
+  for (int i = 0; i < argc; ++i)
+    given.bench.command += (i == 0 ? "" : " ") + std::string(argv[i]);
+  return given.bench;
 }
 
 }  // namespace millrace

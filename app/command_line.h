@@ -3,6 +3,7 @@
 #include <string>
 #include <variant>
 
+#include "app/bench.h"
 #include "app/doctor.h"
 #include "app/produce.h"
 #include "app/serve_options.h"
@@ -23,7 +24,7 @@ struct print_and_exit {
 };
 
 using command = std::variant<print_and_exit, serve_options, produce_options, stream_options,
-                             tail_options, verify_options, doctor_options>;
+                             tail_options, verify_options, doctor_options, bench_options>;
 
 /// Flags win over MILLRACE_* variables, those over the configuration file, that over defaults.
 command parse_command_line(int argc, const char* const* argv);

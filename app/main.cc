@@ -1,6 +1,8 @@
 #include <cstdio>
+#include <iostream>
 #include <variant>
 
+#include "app/bench.h"
 #include "app/command_line.h"
 #include "app/doctor.h"
 #include "app/produce.h"
@@ -24,6 +26,7 @@ struct run {
   int operator()(const tail_options& options) const { return run_tail(options); }
   int operator()(const verify_options& options) const { return run_verify(options); }
   int operator()(const doctor_options& options) const { return run_doctor(options); }
+  int operator()(const bench_options& options) const { return run_bench(options, std::cout); }
 };
 
 }  // namespace

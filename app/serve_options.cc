@@ -28,6 +28,9 @@ constexpr std::array settings{
     serve_setting{"dpdk", "'EAL ARGS'", "take records from a DPDK port too", text, &s::dpdk},
     serve_setting{"dpdk_address", "IP/PREFIX", "address of the DPDK port; may be repeated", list,
                   &s::dpdk_address},
+    serve_setting{"dpdk_queues", "N", "receive queues of each DPDK port, a core each", number,
+                  &s::dpdk_queues},
+    serve_setting{"dpdk_mtu", "BYTES", "largest packet of the DPDK port", number, &s::dpdk_mtu},
     serve_setting{"stream", "NAME:SHARDS", "create the stream at start if missing; may be repeated",
                   list, &s::stream},
     serve_setting{"keys", "FILE", "shared keys; with it, only keyed producers are let in", text,
@@ -192,6 +195,8 @@ status check(const serve_options& options) {
   MILLRACE_TRY(one_of("log_level", options.log_level, {"debug", "info", "warning", "error"}));
   MILLRACE_TRY(one_of("log_format", options.log_format, {"auto", "human", "json"}));
   MILLRACE_TRY(between("doors", options.doors, 1, 64));
+  MILLRACE_TRY(between("dpdk_queues", options.dpdk_queues, 1, 64));
+  MILLRACE_TRY(between("dpdk_mtu", options.dpdk_mtu, 1280, 9000));
   MILLRACE_TRY(between("arena_bytes", options.arena_bytes, 64 * limits::mib, 1ull << 40));
   MILLRACE_TRY(between("segment_bytes", options.segment_bytes, 64 * limits::mib, 1ull << 40));
   MILLRACE_TRY(between("retention_hours", options.retention_hours, limits::retention_hours_min,

@@ -20,6 +20,8 @@ struct serve_options {
   std::vector<std::string> raw_udp;      ///< H:P=STREAM[,lines][,key-field=N]
   std::string dpdk;                      ///< EAL arguments; empty: no DPDK port
   std::vector<std::string> dpdk_address;
+  std::uint64_t dpdk_queues = 1;
+  std::uint64_t dpdk_mtu = 1500;
   std::vector<std::string> stream;  ///< NAME:SHARDS, created at start where missing
   std::string keys;                 ///< file of shared keys
   bool allow_unauthenticated = false;

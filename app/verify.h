@@ -10,10 +10,10 @@ struct verify_options {
   bool progress = true;  ///< a moving line, on a terminal
 };
 
-/// Checks checksums, the order and completeness of each shard's indexes, arrival times that never
-/// go backwards, that each record lies in the shard of its key, and the producers' record numbers.
-/// Prints totals per stream and each damage with its place. Exit code 1 when anything is wrong or
-/// the directory cannot be read (a server that runs there has it locked).
+/// Checks checksums, that each shard has its indexes without gaps, that arrival times never go
+/// backwards, and that each record lies in the shard of its key. Prints totals per stream and each
+/// damage with its place. Exit code 1 when anything is wrong or the directory cannot be read (a
+/// server that runs there has it locked).
 int run_verify(const verify_options& options);
 
 }  // namespace millrace

@@ -1,0 +1,238 @@
+#include "app/appliance.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "app/keys_file.h"
+#include "app/version.h"
+#include "ingest/dpdk_port.h"
+#include "ingest/udp_source.h"
+
+namespace millrace {
+namespace {
+
+/// Arena of a door besides its receive buffers: reassembly, and packets handed over by other doors.
+constexpr std::uint64_t door_fixed_bytes =
+    std::uint64_t{limits::reassemblies_max} * (limits::record_bytes_max + 64 * limits::kib) +
+    std::uint64_t{door_inbox::packets_max} * 64 * limits::kib + limits::mib;
+constexpr std::uint64_t raw_fixed_bytes =
+    std::uint64_t{raw_slabs_default} * raw_slab_bytes + 64 * limits::kib;
+constexpr std::uint16_t udp_port_default = 4567;
+
+flush_engine engine_of(const std::string& name) {
+  if (name == "io_uring") return flush_engine::io_uring;
+  return name == "threads" ? flush_engine::threads : flush_engine::automatic;
+}
+
+udp_address address_of(const host_port& where) {
+  return {.host = where.host, .port = where.port};
+}
+
+}  // namespace
+
+result<std::unique_ptr<appliance>> appliance::start(const serve_options& options) {
+  std::unique_ptr<appliance> one(new appliance(options));
+  MILLRACE_TRY(one->start_pipeline());
+  MILLRACE_TRY(one->make_streams());
+  MILLRACE_TRY(one->open_doors());
+  MILLRACE_TRY(one->start_admin());
+  for (const auto& each : one->doors_)
+    each->start();
+  return one;
+}
+
+appliance::~appliance() {
+  stop();
+}
+
+status appliance::start_pipeline() {
+  if (!options_.keys.empty()) {
+    MILLRACE_ASSIGN(keys_, load_keys_file(options_.keys));
+    keys_.allows_unkeyed = options_.allow_unauthenticated;
+  }
+  MILLRACE_ASSIGN(arena memory, arena::create({.bytes = options_.arena_bytes}));
+  memory_ = std::make_unique<arena>(std::move(memory));
+
+  pipeline_options wanted;
+  wanted.data_directory = options_.data;
+  wanted.backend = options_.backend;
+  wanted.engine = engine_of(options_.flush_engine);
+  wanted.busy_poll = options_.busy_poll;
+  wanted.log.segment_bytes = options_.segment_bytes;
+  wanted.log.ack = options_.ack == "written" ? durability::written : durability::durable;
+  MILLRACE_ASSIGN(pipeline_, pipeline::open(wanted, recovered_));
+  registry_.attach(counters_);
+  registry_.attach(pipeline_->counters());
+  counters_.set(gauge::arena_bytes, memory_->bytes());
+  pipeline_->start();
+  return {};
+}
+
+status appliance::make_streams() {
+  retention_policy retention;
+  retention.hours = static_cast<std::uint32_t>(options_.retention_hours);
+  retention.bytes_max = options_.retention_bytes;
+  retention.when_full =
+      options_.when_full == "drop-oldest" ? full_policy::drop_oldest : full_policy::refuse;
+  for (const std::string& text : options_.stream) {
+    MILLRACE_ASSIGN(const wanted_stream wanted, parse_wanted_stream(text));
+    if (pipeline_->describe(wanted.name).ok()) continue;
+    MILLRACE_TRY(pipeline_->create_stream(wanted.name, wanted.shards, retention));
+  }
+  return {};
+}
+
+status appliance::open_doors() {
+  std::vector<raw_listener_options> raw;
+  for (const std::string& text : options_.raw_udp) {
+    MILLRACE_ASSIGN(raw_listener_options one, parse_raw_listener(text));
+    raw.push_back(std::move(one));
+  }
+  // DPDK first: what it needs is fixed; the UDP doors share what is left.
+  if (!options_.dpdk.empty()) MILLRACE_TRY(open_dpdk_doors(raw));
+  const std::uint64_t udp_doors = options_.udp != "off" ? options_.doors : raw.empty() ? 0 : 1;
+  if (udp_doors == 0) return {};
+
+  const std::uint64_t left = memory_->bytes() - memory_->carved_bytes();
+  const std::uint64_t fixed = udp_doors * door_fixed_bytes + raw.size() * raw_fixed_bytes;
+  const std::uint64_t least = udp_doors * 2 * udp_open_slabs * udp_slab_bytes;
+  if (left < fixed + least)
+    return error(error_code::invalid_argument,
+                 fmt::format("arena_bytes {} is too small: {} UDP doors and {} raw listeners need "
+                             "{} more",
+                             options_.arena_bytes, udp_doors, raw.size(), fixed + least - left));
+  return open_udp_doors(raw, (left - fixed) / udp_doors);
+}
+
+status appliance::open_udp_doors(const std::vector<raw_listener_options>& raw,
+                                 std::uint64_t bytes_each) {
+  udp_source_options wanted;
+  wanted.slabs = static_cast<std::uint32_t>(bytes_each / udp_slab_bytes);
+  const bool records = options_.udp != "off";
+  const std::uint64_t count = records ? options_.doors : 1;
+  wanted.share_ports = count > 1;
+  if (records) {
+    MILLRACE_ASSIGN(const host_port where, parse_host_port("udp", options_.udp));
+    wanted.listen.push_back(address_of(where));
+  }
+  // Raw ports are the first door's alone: their senders are few and cannot be asked to go
+  // elsewhere.
+  for (const raw_listener_options& one : raw)
+    wanted.listen.push_back({.host = one.host, .port = one.port});
+
+  for (std::uint64_t i = 0; i < count; ++i) {
+    MILLRACE_ASSIGN(auto source, udp_source::create(*memory_, wanted));
+    if (i == 0) {
+      const std::uint16_t first_raw = records ? 1 : 0;
+      if (records) {
+        endpoints_.udp = to_string(source->local(0));
+        wanted.listen = {{.host = wanted.listen[0].host, .port = source->local(0).port}};
+      }
+      for (std::size_t r = 0; r < raw.size(); ++r)
+        endpoints_.raw.push_back(fmt::format(
+            "{} -> {}", to_string(source->local(static_cast<std::uint16_t>(first_raw + r))),
+            raw[r].stream));
+    }
+    MILLRACE_TRY(add_door(std::move(source), i == 0 ? raw : std::vector<raw_listener_options>(),
+                          std::uint64_t{wanted.slabs} * udp_slab_bytes));
+  }
+  return {};
+}
+
+status appliance::open_dpdk_doors(const std::vector<raw_listener_options>& raw) {
+  dpdk_options wanted;
+  wanted.eal_arguments = options_.dpdk;
+  wanted.addresses = options_.dpdk_address;
+  wanted.queues = static_cast<std::uint32_t>(options_.dpdk_queues);
+  wanted.mtu = static_cast<std::uint32_t>(options_.dpdk_mtu);
+  std::uint16_t port = udp_port_default;
+  if (options_.udp != "off") {
+    MILLRACE_ASSIGN(const host_port where, parse_host_port("udp", options_.udp));
+    if (where.port != 0) port = where.port;
+  }
+  wanted.listen_ports.push_back(port);
+  for (const raw_listener_options& one : raw)
+    wanted.listen_ports.push_back(one.port);
+
+  MILLRACE_ASSIGN(auto sources, open_dpdk_ports(wanted, *memory_));
+  const std::uint64_t bytes_each = dpdk_queue_arena_bytes(wanted);
+  for (auto& source : sources)
+    MILLRACE_TRY(add_door(std::move(source), raw, bytes_each));
+  return {};
+}
+
+status appliance::add_door(std::unique_ptr<packet_source> source,
+                           const std::vector<raw_listener_options>& raw,
+                           std::uint64_t buffer_bytes) {
+  // A DPDK port is listened to for records in any case; a UDP source that has no such port begins
+  // with the raw ones.
+  const bool records = options_.udp != "off" || source->poll_fd() < 0;
+  endpoints_.sources.push_back(source->describe());
+  door_options wanted;
+  wanted.server.door = static_cast<std::uint32_t>(doors_.size());
+  wanted.server.keys = keys_;
+  wanted.server.arena_bytes = buffer_bytes;
+  wanted.busy_poll = options_.busy_poll;
+  const door_parts parts{.memory = *memory_,
+                         .sink = *pipeline_,
+                         .cookies = cookies_,
+                         .lookup = &pipeline_->results(),
+                         .mesh = &mesh_};
+  MILLRACE_ASSIGN(auto made, door::create(parts, std::move(source), wanted));
+  registry_.attach(made->counters());
+  std::uint16_t listener = records ? 1 : 0;
+  for (const raw_listener_options& one : raw) {
+    MILLRACE_ASSIGN(auto handler, raw_listener::create(one, raw_slabs_default, *memory_, *pipeline_,
+                                                       made->filler(), made->counters()));
+    made->set_handler(listener++, *handler);
+    raw_listeners_.push_back(std::move(handler));
+  }
+  doors_.push_back(std::move(made));
+  return {};
+}
+
+status appliance::start_admin() {
+  if (options_.admin == "off") return {};
+  MILLRACE_ASSIGN(const host_port where, parse_host_port("admin", options_.admin));
+  MILLRACE_ASSIGN(std::string token, load_or_make_admin_token(options_.data));
+  const auto sources = [this] {
+    std::vector<source_report> out;
+    for (const auto& each : doors_)
+      out.push_back({each->source().describe(), each->source().statistics()});
+    return out;
+  };
+  admin_ = std::make_unique<admin>(admin_parts{.streams = *pipeline_,
+                                               .counters = registry_,
+                                               .sources = sources,
+                                               .token = std::move(token),
+                                               .version = version_text(),
+                                               .is_loopback = is_loopback(where)});
+  http_server_options wanted;
+  wanted.host = where.host;
+  wanted.port = where.port;
+  wanted.quick_paths = {"/healthz"};
+  MILLRACE_ASSIGN(http_, http_server::start(wanted, [this](const http_request& request) {
+                    return admin_->handle(request);
+                  }));
+  admin_->attach(*http_);
+  endpoints_.admin = to_string(host_port{where.host, http_->port()});
+  return {};
+}
+
+void appliance::begin_stopping() {
+  if (admin_) admin_->begin_stopping();
+}
+
+void appliance::stop() {
+  if (is_stopped_) return;
+  is_stopped_ = true;
+  begin_stopping();
+  for (const auto& each : doors_)
+    each->stop();
+  // Handlers may be asking the pipeline: they end before it does.
+  if (http_) http_->stop();
+  if (pipeline_) pipeline_->stop();
+}
+
+}  // namespace millrace

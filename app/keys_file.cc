@@ -1,0 +1,73 @@
+#include "app/keys_file.h"
+
+#include <cerrno>
+#include <charconv>
+#include <fstream>
+#include <sstream>
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+namespace millrace {
+namespace {
+
+bool parse_secret(std::string_view text, std::array<std::uint8_t, 16>& secret) {
+  if (text.size() != 2 * secret.size()) return false;
+  for (std::size_t i = 0; i < secret.size(); ++i) {
+    const char* digits = text.data() + 2 * i;
+    const auto [end, problem] = std::from_chars(digits, digits + 2, secret[i], 16);
+    if (problem != std::errc() || end != digits + 2) return false;
+  }
+  return true;
+}
+
+bool parse_key(std::string_view text, shared_key& key) {
+  const std::size_t colon = text.find(':');
+  if (colon == std::string_view::npos) return false;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + colon, key.key_id);
+  return problem == std::errc() && end == text.data() + colon && key.key_id != 0 &&
+         parse_secret(text.substr(colon + 1), key.secret);
+}
+
+}  // namespace
+
+result<keyring> parse_keys(std::string_view text, std::string_view source) {
+  keyring keys;
+  std::istringstream lines{std::string(text)};
+  std::string line;
+  for (int number = 1; std::getline(lines, line); ++number) {
+    std::istringstream words(line);
+    std::string word;
+    if (!(words >> word) || word.starts_with('#')) continue;
+    keyring_entry entry;
+    if (!parse_key(word, entry.key))
+      return error(error_code::invalid_argument,
+                   fmt::format("{}:{}: not KEY_ID:32 HEX DIGITS with a KEY_ID from 1 to 4294967295",
+                               source, number));
+    if (keys.find(entry.key.key_id) != nullptr)
+      return error(error_code::invalid_argument,
+                   fmt::format("{}:{}: key {} is there twice", source, number, entry.key.key_id));
+    while (words >> word)
+      entry.streams.push_back(word);
+    keys.entries.push_back(std::move(entry));
+  }
+  if (keys.entries.empty())
+    return error(error_code::invalid_argument, fmt::format("{}: there is no key in it", source));
+  keys.allows_unkeyed = false;
+  return keys;
+}
+
+result<keyring> load_keys_file(const std::string& path) {
+  struct stat found {};
+  if (stat(path.c_str(), &found) != 0) return error::from_errno(errno, "keys file '" + path + "'");
+  if ((found.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    return error(error_code::permission,
+                 "keys file '" + path + "' can be read by others than its owner: chmod 600 it");
+  std::ifstream file(path);
+  std::ostringstream text;
+  if (file) text << file.rdbuf();
+  if (!file) return error::from_errno(errno, "keys file '" + path + "'");
+  return parse_keys(text.str(), path);
+}
+
+}  // namespace millrace
