@@ -5,7 +5,6 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <ostream>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -105,24 +104,6 @@ std::string format_rate(double value, const std::string& unit) {
     return fmt::format("{:.3g} {}", value / s.from, shown);
   }
   return fmt::format("{:.4g} {}", value, unit);
-}
-
-void print_table(const bench_report& report, std::ostream& out) {
-  out << report.machine << '\n' << report.software << '\n';
-  std::string group;
-  for (const auto& figure : report.figures) {
-    if (figure.group != group) {
-      group = figure.group;
-      out << '\n' << group << '\n';
-    }
-    out << fmt::format("  {:<58} {:>20}", figure.name, format_rate(figure.median, figure.unit));
-    if (figure.ceiling > 0) {
-      out << fmt::format("  {:>5} of {} ({})", percent_of_ceiling(figure), figure.ceiling_name,
-                         format_rate(figure.ceiling, figure.unit));
-    }
-    if (!figure.note.empty()) out << "  [" << figure.note << ']';
-    out << '\n';
-  }
 }
 
 std::string to_json(const bench_report& report) {

@@ -1,7 +1,6 @@
 #pragma once
 /// What `millrace bench` measured: each figure beside the ceiling of the hardware from the same
-/// run, as a table, as JSON and as a page with plots.
-#include <iosfwd>
+/// run, as JSON and as a page with plots.
 #include <string>
 #include <vector>
 
@@ -11,29 +10,28 @@ namespace millrace {
 
 /// One measured rate. Medians of several rounds, with the lowest and highest.
 struct bench_figure {
-  std::string group;  ///< "ceilings", "stages", "end to end", "scaling"
-  std::string name;   ///< "route, 100-byte records, 4 shards"
-  std::string unit;   ///< "records/s", "bytes/s", "µs", "bytes"
+  std::string group{};  ///< "ceilings", "stages", "end to end", "scaling"
+  std::string name{};   ///< "route, 100-byte records, 4 shards"
+  std::string unit{};   ///< "records/s", "bytes/s", "µs", "bytes"
   double median = 0;
   double low = 0;
   double high = 0;
-  double ceiling = 0;        ///< same unit; 0: there is none to compare with
-  std::string ceiling_name;  ///< "memory copy of the same bytes"
-  std::string note;          ///< what a reader must know: "logs on a memory file system"
+  double ceiling = 0;          ///< same unit; 0: there is none to compare with
+  std::string ceiling_name{};  ///< "memory copy of the same bytes"
+  std::string note{};          ///< what a reader must know: "logs on a memory file system"
 };
 
 struct bench_report {
-  std::string machine;   ///< CPU, cores, memory
-  std::string software;  ///< version, compiler, backend, flush engine
+  std::string machine{};   ///< CPU, cores, memory
+  std::string software{};  ///< version, compiler, backend, flush engine
   std::string command;
-  std::string when;  ///< ISO 8601, UTC
+  std::string when{};  ///< ISO 8601, UTC
   std::vector<bench_figure> figures;
 };
 
 /// 12345678 records/s → "12.3 M records/s"; bytes/s in GB/s and MB/s (powers of ten).
 std::string format_rate(double value, const std::string& unit);
 
-void print_table(const bench_report& report, std::ostream& out);
 std::string to_json(const bench_report& report);
 /// One self-contained page: a table, and for each group a bar chart of figure against ceiling.
 std::string to_html(const bench_report& report);

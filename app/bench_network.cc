@@ -1,0 +1,155 @@
+// The path with the kernel's UDP on it, producer and server on the same cores.
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "app/bench_context.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "ingest/door.h"
+#include "ingest/producer.h"
+#include "ingest/udp_source.h"
+#include "shards/pipeline.h"
+
+namespace millrace {
+namespace {
+
+/// An appliance of one UDP door and one stream "bench".
+struct loopback_server {
+  static result<std::unique_ptr<loopback_server>> start(const std::string& directory) {
+    auto server = std::make_unique<loopback_server>();
+    MILLRACE_ASSIGN(server->memory, arena::create({.bytes = 256 * limits::mib}));
+    pipeline_options options;
+    options.data_directory = directory;
+    std::vector<recovered_stream> recovered;
+    MILLRACE_ASSIGN(server->streams, pipeline::open(options, recovered));
+    server->streams->start();
+    MILLRACE_TRY(server->streams->create_stream("bench", 4, retention_policy{}));
+    MILLRACE_ASSIGN(auto source,
+                    udp_source::create(*server->memory, {.listen = {{.host = "127.0.0.1"}}}));
+    server->port = source->local(0).port;
+    const door_parts parts{
+        .memory = *server->memory, .sink = *server->streams, .cookies = server->cookies};
+    door_options with;
+    with.server.arena_bytes = 64 * limits::mib;
+    MILLRACE_ASSIGN(server->way_in, door::create(parts, std::move(source), with));
+    server->way_in->start();
+    return server;
+  }
+  ~loopback_server() {
+    if (way_in) way_in->stop();
+    if (streams) streams->stop();
+  }
+
+  std::optional<arena> memory;
+  cookie_maker cookies;
+  std::unique_ptr<pipeline> streams;
+  std::unique_ptr<door> way_in;
+  std::uint16_t port = 0;
+};
+
+struct loopback_rates {
+  double data_bytes_per_s = 0;
+  double records_per_s = 0;
+  double p50_us = 0;
+  double p99_us = 0;
+};
+
+/// Sends for `seconds`; every record must become durable. Latencies are sampled.
+result<loopback_rates> send_over_loopback(const std::string& parent, std::uint32_t data_bytes,
+                                          double seconds) {
+  MILLRACE_ASSIGN(const scratch_directory folder, scratch_directory::create(parent));
+  MILLRACE_ASSIGN(const auto server, loopback_server::start(folder.path()));
+  std::vector<std::uint32_t> latencies;  // written on the producer's thread, read after its end
+  std::uint64_t durable = 0;
+  producer_options options;
+  options.stream = "bench";
+  MILLRACE_ASSIGN(
+      const auto sender,
+      producer::connect("127.0.0.1", server->port, options, [&](const record_outcome& one) {
+        durable += one.durable ? 1 : 0;
+        if (one.number.value % 64 == 0) {
+          latencies.push_back(static_cast<std::uint32_t>(one.latency_us));
+        }
+      }));
+  const std::vector<std::byte> data(data_bytes, std::byte{'x'});
+  const std::uint64_t began = monotonic_us();
+  const auto until = began + static_cast<std::uint64_t>(seconds * 1e6);
+  std::uint64_t sent = 0;
+  char key[24];
+  while (monotonic_us() < until) {
+    for (int i = 0; i < 64; ++i, ++sent) {
+      const int length = std::snprintf(key, sizeof key, "key-%u",
+                                       static_cast<unsigned>(sent * 2654435761u % 100'000));
+      MILLRACE_TRY(sender->send({key, static_cast<std::size_t>(length)}, data));
+    }
+  }
+  MILLRACE_TRY(sender->flush(60'000'000));
+  const double wall = static_cast<double>(monotonic_us() - began) * 1e-6;
+  sender->close();
+  if (durable != sent) {
+    return error(error_code::corrupt, std::to_string(sent) + " records were sent and " +
+                                          std::to_string(durable) + " became durable");
+  }
+  std::sort(latencies.begin(), latencies.end());
+  const auto percentile = [&](double p) {
+    return static_cast<double>(
+        latencies[static_cast<std::size_t>(p * static_cast<double>(latencies.size() - 1))]);
+  };
+  const auto records = static_cast<double>(sent);
+  return loopback_rates{.data_bytes_per_s = records * data_bytes / wall,
+                        .records_per_s = records / wall,
+                        .p50_us = percentile(0.5),
+                        .p99_us = percentile(0.99)};
+}
+
+status measure_loopback(bench_context& context, const std::string& directory,
+                        std::uint32_t data_bytes, const std::string& where) {
+  const std::string group = "UDP loopback, logs on " + where;
+  const std::string size = std::to_string(data_bytes) + "-byte records";
+  std::vector<double> records;
+  std::vector<double> p50;
+  std::vector<double> p99;
+  MILLRACE_TRY(context.measure({.group = group,
+                                .name = size + ", data",
+                                .unit = "bytes/s",
+                                .note = "producer and server in one process"},
+                               [&]() -> result<double> {
+                                 MILLRACE_ASSIGN(const loopback_rates rates,
+                                                 send_over_loopback(directory, data_bytes,
+                                                                    context.options().seconds));
+                                 records.push_back(rates.records_per_s);
+                                 p50.push_back(rates.p50_us);
+                                 p99.push_back(rates.p99_us);
+                                 return rates.data_bytes_per_s;
+                               }));
+  const auto add = [&](const std::string& name, const std::string& unit, std::vector<double> values,
+                       const std::string& note) {
+    const bench_rounds rounds = rounds_of(std::move(values));
+    context.add({.group = group,
+                 .name = size + name,
+                 .unit = unit,
+                 .median = rounds.median,
+                 .low = rounds.low,
+                 .high = rounds.high,
+                 .note = note});
+  };
+  add("", "records/s", records, "");
+  add(", send() to durable, p50", "µs", p50, "at full rate: mostly the producer's own queue");
+  add(", send() to durable, p99", "µs", p99, "");
+  return {};
+}
+
+}  // namespace
+
+status bench_network(bench_context& context) {
+  MILLRACE_TRY(measure_loopback(context, context.options().memory, 1024,
+                                "a memory file system (written, not durable)"));
+  MILLRACE_TRY(measure_loopback(context, context.options().memory, 100,
+                                "a memory file system (written, not durable)"));
+  return measure_loopback(context, context.options().data, 1024, "disk");
+}
+
+}  // namespace millrace
