@@ -1,6 +1,6 @@
 # millrace_use_dpdk(TARGET PRESENT_SOURCE ABSENT_SOURCE): gives the module the source that uses DPDK,
 # or the one that says there is none. DPDK's include paths and flags reach that one file only.
-set(MILLRACE_HAS_DPDK OFF)
+set(MILLRACE_HAS_DPDK OFF CACHE INTERNAL "DPDK is built in")
 if(NOT MILLRACE_DPDK STREQUAL "OFF")
   if(MILLRACE_SANITIZE MATCHES "thread")
     # DPDK's own libraries are not instrumented: what its rings order looks like a race.
@@ -10,7 +10,7 @@ if(NOT MILLRACE_DPDK STREQUAL "OFF")
     # The in-memory driver's own functions are not among what pkg-config names.
     find_library(DPDK_NET_RING rte_net_ring HINTS ${DPDK_LIBRARY_DIRS})
     if(DPDK_FOUND AND DPDK_NET_RING)
-      set(MILLRACE_HAS_DPDK ON)
+      set(MILLRACE_HAS_DPDK ON CACHE INTERNAL "DPDK is built in")
       message(STATUS "DPDK: ${DPDK_VERSION}")
     elseif(MILLRACE_DPDK STREQUAL "ON")
       message(FATAL_ERROR "MILLRACE_DPDK=ON, but libdpdk 22.11 or newer (libdpdk-dev) was not found")
