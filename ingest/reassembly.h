@@ -28,7 +28,9 @@ class reassembly {
   /// so is the size of every fragment but the last, so that holes stay whole words.
   piece add(std::uint32_t offset, byte_view bytes, std::uint64_t now_us);
 
-  bool is_complete() const { return have_.size() == 1 && have_[0].second == record_bytes_; }
+  bool is_complete() const {
+    return have_.size() == 1 && have_[0] == std::pair(std::uint32_t{0}, record_bytes_);
+  }
   std::uint64_t record() const { return record_; }
   std::uint32_t record_bytes() const { return record_bytes_; }
   std::uint64_t progress_us() const { return progress_us_; }
