@@ -120,6 +120,7 @@ struct bench_pipeline {
     pipeline_options options;
     options.data_directory = directory;
     options.files = std::move(files);
+    options.batches_max = source_bytes / limits::batch_bytes_default;  // all of the door's
     std::vector<recovered_stream> recovered;
     auto opened = pipeline::open(options, recovered);
     MILLRACE_CHECK(opened.ok(), opened.ok() ? "" : opened.failure().message().c_str());
