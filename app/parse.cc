@@ -59,7 +59,7 @@ result<std::uint64_t> parse_bytes(std::string_view what, std::string_view text) 
     break;
   }
   if (factor == 1) {
-    if (auto whole = parse_number(what, number); whole.ok()) return *whole;
+    if (auto whole = parse_number(what, number, INT64_MAX); whole.ok()) return *whole;
   }
   double value = 0;
   const auto [end, problem] = std::from_chars(number.data(), number.data() + number.size(), value);

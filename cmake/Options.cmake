@@ -31,3 +31,8 @@ endif()
 
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
+
+if(MILLRACE_FUZZ)
+  # Coverage of everything that the targets call, not of the targets alone.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
