@@ -101,6 +101,12 @@ int init_on_this_thread(std::vector<std::string>& words, std::string& log) {
   return done < 0 ? (failure == 0 ? EINVAL : failure) : 0;
 }
 
+/// Takes DPDK's files and huge pages away with the process.
+void clean_up_at_exit() {
+  std::lock_guard lock(eal().mutex);
+  if (eal().open_ports.empty()) rte_eal_cleanup();
+}
+
 status init_environment(std::string_view arguments) {
   environment& one = eal();
   MILLRACE_ASSIGN(one.words, eal_command_line(arguments));
@@ -113,6 +119,7 @@ status init_environment(std::string_view arguments) {
         error_code::invalid_argument,
         "DPDK does not start with '" + std::string(arguments) + "': " + last_words(log), failure);
   }
+  std::atexit(clean_up_at_exit);
   if (rte_eal_iova_mode() != RTE_IOVA_VA) {
     return error(error_code::unsupported,
                  "DPDK uses physical addresses, Millrace's arena has only virtual ones: enable the "

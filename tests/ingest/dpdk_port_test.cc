@@ -245,6 +245,44 @@ TEST(dpdk_start, says_in_dpdks_own_words_what_it_does_not_like) {
   EXPECT_EXIT(start_and_tell("--vdev='net_ring0"), failed, "unclosed '");
 }
 
+/// Two ports of two queues each, in a process of its own.
+void open_and_tell(const char* arguments, std::vector<std::string> addresses) {
+  {
+    arena memory = make_arena(512 * limits::mib);
+    auto sources = open_dpdk_ports({.eal_arguments = arguments,
+                                    .addresses = std::move(addresses),
+                                    .listen_ports = {4567},
+                                    .queues = 2},
+                                   memory);
+    if (!sources.ok()) {
+      std::fprintf(stderr, "%s", sources.failure().message().c_str());
+      std::_Exit(1);
+    }
+    std::vector<received_packet> burst(limits::burst_packets_max);
+    for (const auto& source : *sources) {
+      std::fprintf(stderr, "%s; ", source->describe().c_str());
+      source->adopt_thread();
+      for (int i = 0; i < 100; ++i)
+        if (source->receive(burst) != 0) std::_Exit(2);
+      if (source->counters().buffers_free != source->counters().buffers) std::_Exit(3);
+    }
+  }
+  std::exit(0);  // the ports are closed, DPDK ends in order
+}
+
+TEST(dpdk_start, opens_every_queue_of_every_port) {
+  if (dpdk_version() == "none") GTEST_SKIP() << "this build has no DPDK";
+  testing::GTEST_FLAG(death_test_style) = "threadsafe";
+  const std::string arguments =
+      std::string(dpdk_arguments) + " --vdev=net_null0,size=64 --vdev=net_null1,size=64";
+  EXPECT_EXIT(open_and_tell(arguments.c_str(), {"192.0.2.1/24", "198.51.100.1/24@1"}),
+              testing::ExitedWithCode(0),
+              "port 0 .net_null. queue 0; .*port 0 .net_null. queue 1; .*"
+              "port 1 .net_null. queue 0; .*port 1 .net_null. queue 1; ");
+  EXPECT_EXIT(open_and_tell(arguments.c_str(), {"192.0.2.1/24"}), testing::ExitedWithCode(1),
+              "DPDK port 1 has no address, others have");
+}
+
 void start_and_compare_affinity() {
   cpu_set_t before;
   cpu_set_t after;
