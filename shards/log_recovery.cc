@@ -323,7 +323,10 @@ result<std::shared_ptr<const disk_index>> write_index(file_system& files, const 
       *one.memory,
       {one.number, one.incarnation, one.end, one.oldest_us, one.newest_us, one.block_count});
   MILLRACE_ASSIGN(const auto into, files.open(path, open_mode::create));
-  MILLRACE_TRY(into->write_durable(0, bytes));
+  // The header last: an index that was never finished has none, and is no damage.
+  const std::uint64_t head = log_format::alignment;
+  MILLRACE_TRY(into->write_durable(head, byte_view(bytes).subspan(head)));
+  MILLRACE_TRY(into->write_durable(0, byte_view(bytes).first(head)));
   return disk_index::open(files, path);
 }
 

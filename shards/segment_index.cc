@@ -107,8 +107,12 @@ result<std::shared_ptr<const disk_index>> disk_index::open(file_system& files,
   std::shared_ptr<disk_index> opened(new disk_index(files, path));
   aligned_memory memory = allocate_aligned(alignment);
   mutable_byte_view head(memory.get(), alignment);
+  const error unfinished(error_code::not_found, path + ": was never finished");
+  MILLRACE_ASSIGN(const std::uint64_t file_bytes, from->size());
+  if (file_bytes < alignment) return unfinished;
   MILLRACE_TRY(from->read_at(0, head));
   auto header = load<index_header>(head.data());
+  if (header.magic == 0) return unfinished;
   if (header.magic != index_magic || header.version != version ||
       header.page_count > directory_pages_max) {
     return opened->damaged("the index header is damaged");

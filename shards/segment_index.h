@@ -64,7 +64,8 @@ std::vector<std::byte> encode_index(const memory_index& index, const index_summa
 /// An index file of a closed segment. Reads are thread-safe; the header page stays in memory.
 class disk_index {
  public:
-  /// `corrupt` when its header is damaged; the directory and the runs are checked as they are read.
+  /// `not_found` when it is missing or was never finished, `corrupt` when its header is damaged;
+  /// the directory and the runs are checked as they are read.
   static result<std::shared_ptr<const disk_index>> open(file_system& files,
                                                         const std::string& path);
 
