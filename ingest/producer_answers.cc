@@ -69,7 +69,8 @@ void producer_engine::on_datagram(mutable_byte_view bytes, std::uint64_t now_us)
   if (handshake_.is_active()) {
     if (from.type() == wire::datagram_type::cookie) return handshake_.on_cookie(from, now_us);
     if (from.type() == wire::datagram_type::open_ack) return on_open_ack(from, now_us);
-    if (from.type() == wire::datagram_type::reset && from.header.session != session_.value) {
+    const bool is_of_session = session_.value != 0 && from.header.session == session_.value;
+    if (from.type() == wire::datagram_type::reset && !is_of_session) {
       if (const auto reset = handshake_.on_reset(from)) on_reset(*reset, true, now_us);
       return;
     }
@@ -229,6 +230,7 @@ void producer_engine::on_reset(const wire::reset_payload& reset, bool during_han
 void producer_engine::reconnect(const std::string& why, std::uint64_t now_us) {
   listener_.trouble(why);
   ++statistics_.reconnects;
+  peer_state_ = wire::state_ok;  // whatever it was, it is not known now
   handshake_.start(
       now_us + (resets_ == 0 ? 0 : std::min(again_us_min << std::min(resets_, 8u), again_us_max)));
   ++resets_;

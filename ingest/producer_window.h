@@ -67,7 +67,7 @@ struct window_news {
   std::uint32_t lost_packets = 0;
   std::uint32_t acked_size_max = 0;  ///< the largest datagram found to have arrived
   std::uint32_t lost_size_min = 0;   ///< the smallest one found lost
-  std::optional<std::uint32_t> rtt_us;
+  std::optional<std::uint32_t> rtt_us{};
 };
 
 class sent_window {

@@ -26,7 +26,7 @@ std::string_view to_string(input_format format);
 struct reader_options {
   std::string path;  ///< "-": standard input
   input_format format = input_format::lines;
-  std::string key_field;  ///< empty: the key is the record's number
+  std::string key_field{};  ///< empty: the key is the record's number
   /// When it turns true, a wait for input ends, and so does the input. May be null.
   const std::atomic<bool>* stop = nullptr;
 };
