@@ -14,6 +14,8 @@ namespace {
 constexpr std::uint64_t gauges_period_us = 100'000;
 /// The longest sleep: the sweep for idle sessions and the gauges need no more.
 constexpr std::uint64_t sleep_max_us = 500'000;
+/// Between looks at a source that has no free buffer.
+constexpr std::uint64_t stall_sleep_us = 1'000;
 /// Rounds without work before a door sleeps: a busy one does not pay for going to sleep and waking.
 constexpr int idle_rounds = 8;
 
@@ -118,11 +120,17 @@ bool door::has_work() const {
 
 void door::wait(std::uint64_t now_us) {
   const std::uint64_t due = next_due_us();
-  const std::uint64_t timeout_us = due <= now_us ? 0 : std::min(due - now_us, sleep_max_us);
-  if (timeout_us == 0) return;
+  if (due <= now_us) return;
+  std::uint64_t timeout_us = std::min(due - now_us, sleep_max_us);
+  // Packets that wait for a free buffer keep the descriptor readable: then it is buffers that are
+  // waited for, and they come with finished batches.
+  const std::uint64_t stalled = source_->counters().stalled;
+  const bool is_stalled = stalled != stalled_before_;
+  stalled_before_ = stalled;
+  if (is_stalled) timeout_us = std::min(timeout_us, stall_sleep_us);
   waker_.arm();
   if (!has_work()) {
-    pollfd on[2] = {{.fd = source_->poll_fd(), .events = POLLIN, .revents = 0},
+    pollfd on[2] = {{.fd = is_stalled ? -1 : source_->poll_fd(), .events = POLLIN, .revents = 0},
                     {.fd = waker_.fd(), .events = POLLIN, .revents = 0}};
     const timespec timeout{.tv_sec = static_cast<time_t>(timeout_us / 1'000'000),
                            .tv_nsec = static_cast<long>(timeout_us % 1'000'000 * 1000)};

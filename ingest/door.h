@@ -99,6 +99,7 @@ class door {
   std::vector<received_packet> burst_;
   source_counters counted_;
   std::uint64_t next_gauges_us_ = 0;
+  std::uint64_t stalled_before_ = 0;
   std::atomic<bool> is_stopping_{false};
   bool is_stopped_ = false;
   std::thread thread_;

@@ -60,9 +60,10 @@ void door_mesh::leave(std::uint32_t door) {
   inboxes_[door] = nullptr;
 }
 
-bool door_mesh::forward(std::uint32_t door, const received_packet& packet) {
+packet_forwarder::outcome door_mesh::forward(std::uint32_t door, const received_packet& packet) {
   std::lock_guard lock(mutex_);
-  return door < doors_max && inboxes_[door] && inboxes_[door]->put(packet);
+  if (door >= doors_max || !inboxes_[door]) return outcome::no_door;
+  return inboxes_[door]->put(packet) ? outcome::forwarded : outcome::full;
 }
 
 }  // namespace millrace

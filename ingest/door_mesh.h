@@ -49,7 +49,7 @@ class door_mesh final : public packet_forwarder {
 
   void join(std::uint32_t door, door_inbox& inbox);
   void leave(std::uint32_t door);
-  [[nodiscard]] bool forward(std::uint32_t door, const received_packet& packet) override;
+  outcome forward(std::uint32_t door, const received_packet& packet) override;
 
  private:
   std::mutex mutex_;

@@ -76,8 +76,11 @@ bool record_server::handle_session(wire::datagram& from, const received_packet& 
   const std::uint32_t door = from.header.session_slot >> 24;
   if (door != options_.door && forwarder_) {
     // The path has changed under the client. The right door checks it, as it would its own.
-    if (!forwarder_->forward(door, packet)) counters_.add(counter::datagrams_dropped_no_room);
-    return false;
+    const auto outcome = forwarder_->forward(door, packet);
+    if (outcome == packet_forwarder::outcome::full) {
+      counters_.add(counter::datagrams_dropped_no_room);
+    }
+    if (outcome != packet_forwarder::outcome::no_door) return false;
   }
   session* one = door == options_.door ? table_.find(from.header.session_slot & 0xff'ffffu,
                                                      session_id(from.header.session))

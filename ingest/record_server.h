@@ -25,8 +25,13 @@ namespace millrace {
 /// Takes a datagram whose session is at another door of this process.
 class packet_forwarder {
  public:
-  /// Copies the packet. False: no such door, or its inbox is full.
-  [[nodiscard]] virtual bool forward(std::uint32_t door, const received_packet& packet) = 0;
+  enum class outcome : std::uint8_t {
+    forwarded,
+    full,     ///< its inbox is; the packet is lost
+    no_door,  ///< of that number
+  };
+  /// Copies the packet.
+  virtual outcome forward(std::uint32_t door, const received_packet& packet) = 0;
 
  protected:
   ~packet_forwarder() = default;

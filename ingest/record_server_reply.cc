@@ -63,6 +63,10 @@ void record_server::send_acks(std::uint64_t now_us) {
       if (one->work && !one->work->results.empty()) send_results(*one);
       const bool is_blocked = filler_.is_blocked(one->lane);
       send_ack(*one, now_us, is_blocked ? wire::state_storage_blocked : wire::state_ok);
+      // What did not fit in this burst goes with the next ack.
+      if (one->work && one->work->results_sent < one->work->results.size()) {
+        ack_soon(*one, now_us + options_.ack_delay_us);
+      }
     }
     ack_list_[i] = ack_list_.back();
     ack_list_.pop_back();

@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -11,7 +12,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/check.h"
 #include "base/endian.h"
 #include "base/limits.h"
 
@@ -186,6 +186,9 @@ class socket_source final : public udp_source {
     alignas(cmsghdr) std::byte bytes[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(std::uint32_t))];
   };
 
+  struct send_burst;
+  std::size_t add_message(std::span<const outgoing_packet> packets, std::size_t next,
+                          send_burst& burst) const;
   std::uint32_t take_pending(std::span<received_packet> out);
   std::uint32_t prepare_slabs();
   void receive_from(std::uint16_t listener);
@@ -295,85 +298,91 @@ void socket_source::take_message(const mmsghdr& message, open_slab& into,
   into.used += static_cast<std::uint32_t>(align_up(bytes, 64));
 }
 
-std::uint32_t socket_source::send(std::span<const outgoing_packet> packets) {
-  struct run {
-    std::size_t first;
-    std::size_t count;
-  };
+/// Messages of one sendmmsg, all by one socket.
+struct socket_source::send_burst {
   std::array<mmsghdr, limits::burst_packets_max> messages;
-  std::array<run, limits::burst_packets_max> runs;
+  std::array<std::uint32_t, limits::burst_packets_max>
+      first;  ///< packet that a message starts with
+  std::array<std::uint32_t, limits::burst_packets_max> count;  ///< packets in it
   std::array<iovec, limits::burst_packets_max> parts;
   std::array<sockaddr_storage, limits::burst_packets_max> to;
   std::array<control, limits::burst_packets_max> controls;
+  std::size_t message_count = 0;
+  std::size_t part_count = 0;
+};
+
+/// Adds one message from packets[next] on: a run of equal datagrams to one client, of which the
+/// last may be shorter. Returns the packet after it.
+std::size_t socket_source::add_message(std::span<const outgoing_packet> packets, std::size_t next,
+                                       send_burst& burst) const {
+  const outgoing_packet& head = packets[next];
+  const std::size_t at = burst.message_count++;
+  burst.first[at] = static_cast<std::uint32_t>(next);
+  burst.count[at] = 0;
+  msghdr& message = (burst.messages[at] = {}).msg_hdr;
+  message.msg_iov = &burst.parts[burst.part_count];
+  std::size_t bytes = 0;
+  bool is_last = false;
+  while (next < packets.size() && burst.part_count < burst.parts.size() && !is_last) {
+    const outgoing_packet& packet = packets[next];
+    const bool joins =
+        burst.count[at] == 0 ||
+        (use_segment_ && packet.to == head.to && packet.listener == head.listener &&
+         packet.bytes.size() <= head.bytes.size() && burst.count[at] < segments_max &&
+         bytes + packet.bytes.size() <= segment_run_bytes_max);
+    if (!joins) break;
+    is_last = packet.bytes.size() < head.bytes.size();
+    burst.parts[burst.part_count++] = {.iov_base = const_cast<std::byte*>(packet.bytes.data()),
+                                       .iov_len = packet.bytes.size()};
+    bytes += packet.bytes.size();
+    ++burst.count[at];
+    ++next;
+  }
+  message.msg_iovlen = burst.count[at];
+  message.msg_namelen = to_sockaddr(head.to, burst.to[at]);
+  message.msg_name = &burst.to[at];
+  if (burst.count[at] > 1) {
+    message.msg_control = &burst.controls[at];
+    message.msg_controllen = CMSG_SPACE(sizeof(std::uint16_t));
+    cmsghdr* c = CMSG_FIRSTHDR(&message);
+    c->cmsg_level = SOL_UDP;
+    c->cmsg_type = UDP_SEGMENT;
+    c->cmsg_len = CMSG_LEN(sizeof(std::uint16_t));
+    store(CMSG_DATA(c), static_cast<std::uint16_t>(head.bytes.size()));
+  }
+  return next;
+}
+
+std::uint32_t socket_source::send(std::span<const outgoing_packet> packets) {
   std::uint32_t sent = 0;
   std::size_t next = 0;
   while (next < packets.size()) {
-    // As many messages as fit the arrays, all by one socket.
+    send_burst burst;
     const std::uint16_t listener = packets[next].listener;
-    std::size_t message_count = 0;
-    std::size_t part_count = 0;
-    const std::size_t start = next;
-    while (next < packets.size() && part_count < parts.size() &&
+    while (next < packets.size() && burst.part_count < burst.parts.size() &&
            packets[next].listener == listener) {
-      const outgoing_packet& head = packets[next];
-      run& one = runs[message_count];
-      one = {.first = next, .count = 0};
-      mmsghdr& message = messages[message_count];
-      message = {};
-      message.msg_hdr.msg_iov = &parts[part_count];
-      std::size_t bytes = 0;
-      bool is_last = false;
-      // A run of equal datagrams to one client, of which the last may be shorter.
-      while (next < packets.size() && part_count < parts.size() && !is_last) {
-        const outgoing_packet& packet = packets[next];
-        const bool joins = one.count == 0 ||
-                           (use_segment_ && packet.to == head.to && packet.listener == listener &&
-                            packet.bytes.size() <= head.bytes.size() && one.count < segments_max &&
-                            bytes + packet.bytes.size() <= segment_run_bytes_max);
-        if (!joins) break;
-        is_last = packet.bytes.size() < head.bytes.size();
-        parts[part_count++] = {.iov_base = const_cast<std::byte*>(packet.bytes.data()),
-                               .iov_len = packet.bytes.size()};
-        bytes += packet.bytes.size();
-        ++one.count;
-        ++next;
-      }
-      message.msg_hdr.msg_iovlen = one.count;
-      message.msg_hdr.msg_namelen = to_sockaddr(head.to, to[message_count]);
-      message.msg_hdr.msg_name = &to[message_count];
-      if (one.count > 1) {
-        message.msg_hdr.msg_control = &controls[message_count];
-        message.msg_hdr.msg_controllen = CMSG_SPACE(sizeof(std::uint16_t));
-        cmsghdr* c = CMSG_FIRSTHDR(&message.msg_hdr);
-        c->cmsg_level = SOL_UDP;
-        c->cmsg_type = UDP_SEGMENT;
-        c->cmsg_len = CMSG_LEN(sizeof(std::uint16_t));
-        store(CMSG_DATA(c), static_cast<std::uint16_t>(head.bytes.size()));
-      }
-      ++message_count;
+      next = add_message(packets, next, burst);
     }
     std::size_t gone = 0;
-    while (gone < message_count) {
-      const int done = ::sendmmsg(sockets_[listener].fd.get(), &messages[gone],
-                                  static_cast<unsigned>(message_count - gone), 0);
-      for (int i = 0; i < done; ++i) {
-        sent += static_cast<std::uint32_t>(runs[gone + static_cast<std::size_t>(i)].count);
-      }
+    while (gone < burst.message_count) {
+      const int done = ::sendmmsg(sockets_[listener].fd.get(), &burst.messages[gone],
+                                  static_cast<unsigned>(burst.message_count - gone), 0);
       if (done > 0) {
-        gone += static_cast<std::size_t>(done);
+        for (int i = 0; i < done; ++i)
+          sent += burst.count[gone++];
+      } else if (errno == EINTR) {
         continue;
-      }
-      if (errno == EINTR) continue;
-      if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) return sent;
-      if (runs[gone].count > 1 && use_segment_) {
+      } else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) {
+        return sent;
+      } else if (burst.count[gone] > 1) {
         // This path cannot segment (EIO, EINVAL): never try again, and send these one by one.
         use_segment_ = false;
-        next = runs[gone].first;
+        next = burst.first[gone];
         break;
+      } else {
+        ++gone;  // too large for the path, or unreachable: this one is lost
       }
-      ++gone;  // too large for the path, or unreachable: this one is lost
     }
-    MILLRACE_CHECK(next > start || !use_segment_, "sending makes no progress");
   }
   return sent;
 }

@@ -198,8 +198,10 @@ TEST(door, a_replay_fills_the_log_with_every_record_once_through_a_narrow_sink) 
   auto source = *replay_source::create(memory, payloads(64, 5),
                                        {.outstanding_max = 100, .records_max = 50'000});
   replay_source& replay = *source;
+  door_options options;
+  options.batches.batches = 3;
   auto made = door::create({.memory = memory, .sink = sink, .cookies = cookies}, std::move(source),
-                           {.batches = {.batches = 3}});
+                           options);
   ASSERT_TRUE(made.ok());
   door& one = **made;
   ASSERT_TRUE(one.server().open_in_process("orders", producer_id(7), {}, 0).ok());
