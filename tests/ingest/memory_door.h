@@ -18,7 +18,10 @@ namespace millrace::testing_parts {
 class memory_door {
  public:
   memory_door(lossy_link& link, memory_log& log, const record_server_options& options = {})
-      : source_(link.end(0)),
+      : memory_door(link.end(0), log, options) {}
+  memory_door(std::unique_ptr<packet_source> source, memory_log& log,
+              const record_server_options& options = {})
+      : source_(std::move(source)),
         arena_(*arena::create({.bytes = 64 * limits::mib, .try_hugetlb = false})),
         reassemblies_(*reassembly_pool::create(arena_, limits::reassemblies_max)),
         filler_(log, {}, counters, nullptr) {
