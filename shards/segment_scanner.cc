@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <deque>
+#include <utility>
 
 #include "base/crc32c.h"
 
@@ -30,7 +31,8 @@ segment_scanner::segment_scanner(const file& from, std::uint64_t incarnation, st
 
 byte_view segment_scanner::view(window& in, std::uint64_t offset, std::uint64_t bytes) {
   if (bytes > file_bytes_ || offset > file_bytes_ - bytes) return {};
-  for (window* const one : {&front_, &back_}) {
+  // The front never comes from the back's window, which is loaded anew while the front is in use.
+  for (const window* const one : {&std::as_const(front_), &std::as_const(in)}) {
     if (one->holds(offset, bytes)) return {one->memory.get() + (offset - one->from), bytes};
   }
   const std::uint64_t from = offset / alignment * alignment;

@@ -1,5 +1,6 @@
 #include "shards/file.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
@@ -125,13 +126,24 @@ TEST_P(file_test, a_truncated_file_ends_there) {
   ASSERT_TRUE(one->sync().ok());
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    disks, file_test,
-    testing::Values(disk::io_uring, disk::threads, disk::memory, disk::shared_memory),
-    [](const auto& info) {
-      constexpr const char* names[] = {"io_uring", "threads", "memory", "shared_memory"};
-      return names[static_cast<int>(info.param)];
-    });
+std::string name_of(const testing::TestParamInfo<disk>& which) {
+  switch (which.param) {
+    case disk::io_uring:
+      return "io_uring";
+    case disk::threads:
+      return "threads";
+    case disk::memory:
+      return "memory";
+    case disk::shared_memory:
+      break;
+  }
+  return "shared_memory";
+}
+
+INSTANTIATE_TEST_SUITE_P(disks, file_test,
+                         testing::Values(disk::io_uring, disk::threads, disk::memory,
+                                         disk::shared_memory),
+                         name_of);
 
 TEST(memory_disk, power_failure_keeps_what_was_durable_and_some_sectors_of_the_rest) {
   memory_file_system disk;
