@@ -161,10 +161,6 @@ class page_reader {
 
 }  // namespace
 
-std::string shard_name(shard_index shard) {
-  return fmt::format("shardId-{:012}", shard.value);
-}
-
 result<shard_index> parse_shard_name(std::string_view text) {
   constexpr std::string_view prefix = "shardId-";
   std::uint32_t number = 0;

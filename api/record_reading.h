@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/ids.h"
 #include "shards/catalog.h"
+#include "shards/shard_lineage.h"
 #include "shards/stream_log.h"
 
 namespace millrace {
@@ -46,8 +47,6 @@ struct read_page {
 result<read_page> read_records(const stream_description& stream, const stream_log& log,
                                const read_cursor& from, const read_limits& limits);
 
-/// "shardId-000000000003".
-std::string shard_name(shard_index shard);
 /// "shardId-000000000003" or "3".
 result<shard_index> parse_shard_name(std::string_view text);
 
