@@ -1,5 +1,6 @@
 #include "ingest/wire_codec.h"
 
+#include <charconv>
 #include <random>
 #include <set>
 #include <string>
@@ -28,7 +29,9 @@ std::string hex(byte_view bytes) {
 std::vector<std::byte> unhex(std::string_view text) {
   std::vector<std::byte> bytes;
   for (std::size_t i = 0; i + 1 < text.size(); i += 2) {
-    bytes.push_back(static_cast<std::byte>(std::stoi(std::string(text.substr(i, 2)), nullptr, 16)));
+    std::uint8_t value = 0;
+    std::from_chars(text.data() + i, text.data() + i + 2, value, 16);
+    bytes.push_back(std::byte{value});
   }
   return bytes;
 }
@@ -71,7 +74,8 @@ TEST(wire_codec, the_keyed_example_of_the_document_has_these_bytes) {
   EXPECT_EQ(hex(std::as_bytes(std::span(keys.to_server.key))), "26ed14b7f3f942c6b31a6f4aa1deb674");
   EXPECT_EQ(hex(std::as_bytes(std::span(keys.to_server.salt))), "e6da0dd8");
   const auto bytes = example(&keys.to_server, 9, &engine);
-  EXPECT_EQ(hex(byte_view(bytes).subspan(48)), "119e68842840d5d5a99122fd9bc4956a2d91e39cf4d34a8f76e431199c1310953324d187a0e0538a");
+  EXPECT_EQ(hex(byte_view(bytes).subspan(48)),
+            "119e68842840d5d5a99122fd9bc4956a2d91e39cf4d34a8f76e431199c1310953324d187a0e0538a");
 }
 
 TEST(wire_codec, what_is_sealed_is_parsed_again_and_any_damage_is_noticed) {
