@@ -3,6 +3,7 @@
 #include <cstring>
 #include <deque>
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
 
 #include "base/record_format.h"
@@ -60,10 +61,7 @@ class raw_listener_test : public testing::Test {
     received_packet packet;
     packet.bytes = {reinterpret_cast<std::byte*>(text.data()), text.size()};
     packet.from.family = 4;
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    ASSERT_EQ(std::sscanf(from, "%u.%u.%u.%u", &a, &b, &c, &d), 4);
-    packet.from.address = {static_cast<std::uint8_t>(a), static_cast<std::uint8_t>(b),
-                           static_cast<std::uint8_t>(c), static_cast<std::uint8_t>(d)};
+    ASSERT_EQ(inet_pton(AF_INET, from, packet.from.address.data()), 1);
     EXPECT_FALSE(listener_->handle(packet, 77, now_)) << "the packet's buffer is the door's";
     std::fill(text.begin(), text.end(), '?');  // the door reuses it at once
   }
