@@ -128,11 +128,14 @@ class ServerTest(EndToEndTest):
         self.verify(server.data)
 
     def test_raw_datagrams_become_records(self):
-        server = self.server("--stream", "logs:2", "--raw-udp", "127.0.0.1:0=logs,lines")
-        host, port = server.raw.rsplit(":", 1)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.0.0.1", 0))
+            host, port = free.getsockname()
+        server = self.server("--stream", "logs:2", "--raw-udp", f"{host}:{port}=logs,lines")
+        self.assertEqual(server.raw, f"{host}:{port}")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for i in range(100):
-                sender.sendto(f"a {i}\nb {i}\n".encode(), (host, int(port)))
+                sender.sendto(f"a {i}\nb {i}\n".encode(), (host, port))
         self.wait_until(lambda: server.describe("logs")["records"] == 200, "all raw records are in")
         records = server.tail("logs")
         self.assertEqual({r["key"] for r in records}, {"127.0.0.1"})
@@ -150,7 +153,9 @@ class ServerTest(EndToEndTest):
     def test_verify_finds_a_flipped_byte(self):
         server = self.server("--stream", "demo:1")
         path = self.write("lines.txt", "".join(f"some line number {i}\n" for i in range(1000)))
+        # Damage is what lies before something later that was durable; at the end it would be a crash.
         server.produce("demo", "--file", path)
+        server.produce("demo", "--generate", "trades", "--records", "100")
         self.assertEqual(server.stop(), 0)
         self.verify(server.data)
         flipped = None
