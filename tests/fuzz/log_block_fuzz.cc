@@ -52,7 +52,7 @@ void read_all(const block_meta& meta, byte_view block) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size == 0) return 0;
+  if (size < 2) return 0;
   std::vector<std::byte> bytes(align_up(size - 1, log_format::alignment));
   std::memcpy(bytes.data(), data + 1, size - 1);
   if ((data[0] & 1) != 0) mend(bytes);
