@@ -51,8 +51,8 @@ def enter_namespace():
             skip(f"{tool} is not installed")
     unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user",
                                                             "--net"]
-    allowed = subprocess.run([*unshare, "ip", "link", "add", "a", "type", "veth", "peer", "name", "b"],
-                             capture_output=True, text=True)
+    allowed = subprocess.run([*unshare, "ip", "link", "add", "name", "server", "type", "veth", "peer",
+                              "name", "client"], capture_output=True, text=True)
     if allowed.returncode != 0:
         skip(f"no network namespace with veth here: {allowed.stderr.strip()}")
     os.environ[INSIDE] = "1"
@@ -85,7 +85,7 @@ class Peer:
 
 def connect(peer):
     run("ip", "link", "set", "lo", "up")
-    run("ip", "link", "add", "server", "type", "veth", "peer", "name", "client", "netns",
+    run("ip", "link", "add", "name", "server", "type", "veth", "peer", "name", "client", "netns",
         str(peer.holder.pid))
     run("ip", "link", "set", "server", "up")
     peer.run("ip", "address", "add", f"{CLIENT4}/24", "dev", "client")
@@ -206,7 +206,7 @@ def test(millrace, peer, directory):
     server = subprocess.Popen(
         [millrace, "serve", "--data", f"{directory}/data", "--udp", "off", "--admin",
          "127.0.0.1:9644", "--allow-unauthenticated", "--stream", "lines:4", "--stream", "raw:2",
-         "--raw-udp", f"{SERVER4}:5514=raw,lines", "--dpdk-address", f"{SERVER4}/24",
+         "--raw-udp", "127.0.0.1:5514=raw,lines", "--dpdk-address", f"{SERVER4}/24",
          "--dpdk-address", f"{SERVER6}/64", "--dpdk",
          "--no-huge -m 128 --no-shconf --no-pci --no-telemetry --vdev=net_af_packet0,iface=server"],
         stdout=open(log, "w"), stderr=subprocess.STDOUT)
