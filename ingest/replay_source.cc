@@ -149,12 +149,17 @@ class replayer final : public replay_source {
         wire::verify_plain(from) != wire::datagram_fault::none) {
       return;
     }
-    if (from.type() == wire::datagram_type::open_ack) {
+    const bool is_opening = from.type() == wire::datagram_type::open_ack;
+    if (!is_opening && from.header.session != session_) return;  // of an earlier session
+    if (is_opening) {
       const auto ack = from.as<wire::open_ack_payload>();
       session_ = from.header.session;
       slot_ = from.header.session_slot;
       start_ = record_ = durable_ = ack.next_record;
       credit_limit_ = ack.credit_limit;
+      sent_bytes_ = 0;
+      at_ = 0;
+      next_packet_ = 1;
     } else if (from.type() == wire::datagram_type::ack) {
       const auto ack = from.as<wire::ack_payload>();
       durable_ = std::max(durable_, ack.durable_record);
