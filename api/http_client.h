@@ -12,14 +12,14 @@ namespace millrace {
 struct http_call {
   std::string method = "GET";
   std::string target = "/";  ///< path and query, percent-encoded
-  http_fields headers;
-  std::string body;
+  http_fields headers{};
+  std::string body{};
   std::uint64_t timeout_us = 60'000'000;
 };
 
 struct http_reply {
   unsigned status = 0;
-  std::string body;
+  std::string body{};
 };
 
 /// One thread. Keeps its connection between calls, and makes a new one when the server closed it.

@@ -52,6 +52,7 @@ void add_serve(CLI::App& serve, parsed& into) {
             : serve.add_option(flag_of(setting), values, std::string(setting.help));
     if (setting.kind != setting_kind::toggle)
       option->type_name(std::string(setting.value_name))->allow_extra_args(false);
+    option->default_str("");
     if (setting.kind != setting_kind::list)
       option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }
