@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/record_batch.h"
 #include "ingest/result_lookup.h"
 

@@ -124,9 +124,24 @@ class TidyTest(unittest.TestCase):
         private = "/" + "home/somebody/x"
         self.assert_one({"docs/a.md": f"see {private}\n"}, "docs/a.md:1", "machine")
 
+    BAD_HEADER = {
+        "base/CMakeLists.txt": "millrace_module(base SOURCES a.cc b.cc HEADERS a.h b.h)\n",
+        "base/b.h": "#pragma once\nstd::string b();\n",
+    }
+
     def test_a_header_that_does_not_compile_alone_is_found(self):
-        found = self.findings({"base/a.h": "#pragma once\nstd::string a();\n"}, compile_headers=True)
-        self.assertTrue(found and all("compile alone" in f for f in found), found)
+        found = self.findings({
+            **self.BAD_HEADER,
+            "base/b.cc": '#include <string>\n#include "base/b.h"\n',
+        }, compile_headers=True)
+        self.assertEqual(len(found), 1, found)
+        self.assertIn("base/b.h: does not compile alone", found[0])
+
+    def test_a_header_that_a_source_begins_with_is_left_to_the_build(self):
+        self.assertEqual(self.findings({
+            **self.BAD_HEADER,
+            "base/b.cc": '#include "base/b.h"\n',
+        }, compile_headers=True), [])
 
 
 if __name__ == "__main__":
