@@ -72,8 +72,8 @@ enum class batch_state : std::uint8_t {
 class record_batch;
 
 /// Where a finished batch goes back to. `finished` is called by the pipeline's thread, or within
-/// submit() when the batch is refused at once, and must not block: it queues the batch and wakes the
-/// door.
+/// submit() when the batch is refused at once, and must not block: it queues the batch and wakes
+/// the door.
 class batch_home {
  public:
   virtual void finished(record_batch& batch) = 0;
