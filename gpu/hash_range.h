@@ -13,8 +13,8 @@ struct hash_ranges {
   const uint128* starts;              ///< ascending, the first 0
   const std::uint16_t* bucket_first;  ///< 2^bucket_bits + 1: the range of each bucket's first
                                       ///< point, and last the last range
-  std::uint32_t bucket_bits;   ///< 8 to 16
-  std::uint32_t search_steps;  ///< halvings that suffice in any bucket
+  std::uint32_t bucket_bits;          ///< 8 to 16
+  std::uint32_t search_steps;         ///< halvings that suffice in any bucket
 };
 
 /// The ordinal of the range that holds `hash_key`.
