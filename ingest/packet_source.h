@@ -16,7 +16,8 @@ struct endpoint {
   std::array<std::uint8_t, 16> address{};  ///< IPv6, or IPv4 in its first four bytes
   std::uint16_t port = 0;                  ///< host byte order
   std::uint8_t family = 0;                 ///< 4 or 6; 0: memory
-  std::uint8_t local = 0;  ///< which of the source's own addresses it wrote to; answers leave from it
+  std::uint8_t local =
+      0;  ///< which of the source's own addresses it wrote to; answers leave from it
   std::array<std::uint8_t, 6> link{};  ///< its MAC; zero for sockets, or when still to be resolved
   std::uint16_t vlan = 0;              ///< 802.1Q tag control; 0: no tag
 
