@@ -29,9 +29,9 @@ enum class datagram_type : std::uint8_t {
   heartbeat = 9,  ///< client → server: what has been sent, so that a lost tail is noticed
   results = 10,   ///< server → client: shard and index of each durable record, when asked for
   probe = 11,     ///< client → server: padded to the size being tried
-  probe_ack = 12, ///< server → client: the size that arrived; not padded
-  reset = 13,     ///< either way: the session is over, and why
-  close = 14,     ///< client → server: everything is acked; forget the session
+  probe_ack = 12,  ///< server → client: the size that arrived; not padded
+  reset = 13,      ///< either way: the session is over, and why
+  close = 14,      ///< client → server: everything is acked; forget the session
 };
 
 enum datagram_flag : std::uint8_t {
@@ -40,17 +40,18 @@ enum datagram_flag : std::uint8_t {
 };
 
 struct datagram_header {
-  std::uint32_t magic;           ///< wire::magic: other traffic on the port is told apart at once
-  std::uint8_t type;             ///< datagram_type
-  std::uint8_t flags;            ///< datagram_flag bits; unknown ones are refused
-  std::uint16_t record_count;    ///< data: records in the payload; 0 in all other types
-  std::uint64_t session;         ///< session_id; 0 before OPEN_ACK
-  std::uint32_t session_slot;    ///< where the server keeps it, so that a lookup is one load
-  std::uint32_t key_id;          ///< the configured key in use; 0: none, CRC32C only
-  std::uint64_t packet_number;   ///< never reused within (session, direction): nonce and loss detection
-  std::uint64_t first_record;    ///< data: number of the first record; fragment: of the record
-  std::uint32_t payload_bytes;   ///< so that trailing bytes beyond the trailer are noticed
-  std::uint32_t send_time_us;    ///< sender's clock, truncated; echoed in ACK for the round-trip time
+  std::uint32_t magic;         ///< wire::magic: other traffic on the port is told apart at once
+  std::uint8_t type;           ///< datagram_type
+  std::uint8_t flags;          ///< datagram_flag bits; unknown ones are refused
+  std::uint16_t record_count;  ///< data: records in the payload; 0 in all other types
+  std::uint64_t session;       ///< session_id; 0 before OPEN_ACK
+  std::uint32_t session_slot;  ///< where the server keeps it, so that a lookup is one load
+  std::uint32_t key_id;        ///< the configured key in use; 0: none, CRC32C only
+  std::uint64_t
+      packet_number;  ///< never reused within (session, direction): nonce and loss detection
+  std::uint64_t first_record;   ///< data: number of the first record; fragment: of the record
+  std::uint32_t payload_bytes;  ///< so that trailing bytes beyond the trailer are noticed
+  std::uint32_t send_time_us;  ///< sender's clock, truncated; echoed in ACK for the round-trip time
 };
 static_assert(sizeof(datagram_header) == 48);
 static_assert(offsetof(datagram_header, session) == 8);
@@ -67,8 +68,8 @@ struct hello_payload {
 };
 static_assert(sizeof(hello_payload) == 16);
 
-/// COOKIE. A MAC over (server secret, time, client address and port, client nonce); the server keeps
-/// nothing for it.
+/// COOKIE. A MAC over (server secret, time, client address and port, client nonce); the server
+/// keeps nothing for it.
 struct cookie_payload {
   std::uint64_t client_nonce;
   std::uint64_t time_s;  ///< part of what the MAC covers: a cookie expires
@@ -78,11 +79,11 @@ static_assert(sizeof(cookie_payload) == 32);
 
 inline constexpr std::uint32_t stream_name_bytes_max = 128;
 
-/// OPEN. Followed by zero padding to at least the size of OPEN_ACK. The header's first_record is the
-/// client nonce and its packet_number random: when keyed, both make the key of this OPEN. It is sent
-/// again byte for byte.
+/// OPEN. Followed by zero padding to at least the size of OPEN_ACK. The header's first_record is
+/// the client nonce and its packet_number random: when keyed, both make the key of this OPEN. It is
+/// sent again byte for byte.
 struct open_payload {
-  cookie_payload cookie;      ///< as the server gave it
+  cookie_payload cookie;        ///< as the server gave it
   std::uint64_t producer_high;  ///< producer_id: random, kept by the client across reconnects
   std::uint64_t producer_low;
   std::uint32_t datagram_bytes_max;  ///< the largest datagram that the client can receive
@@ -123,14 +124,16 @@ enum ack_state : std::uint32_t {
 struct ack_payload {
   std::uint64_t received_record;  ///< every record below this number is in the arena
   std::uint64_t durable_record;   ///< every record below this number is durable
-  std::uint64_t credit_limit;     ///< absolute: record bytes (strides) since OPEN_ACK the client may send
-  std::uint64_t largest_packet;   ///< largest packet number seen
-  std::uint64_t results_record;   ///< RESULTS were sent for every record below this number
-  std::uint32_t echo_time_us;     ///< send_time_us of the packet `largest_packet`
-  std::uint32_t ack_delay_us;     ///< from its arrival to this ACK
-  std::uint32_t state;            ///< ack_state
+  std::uint64_t
+      credit_limit;  ///< absolute: record bytes (strides) since OPEN_ACK the client may send
+  std::uint64_t largest_packet;  ///< largest packet number seen
+  std::uint64_t results_record;  ///< RESULTS were sent for every record below this number
+  std::uint32_t echo_time_us;    ///< send_time_us of the packet `largest_packet`
+  std::uint32_t ack_delay_us;    ///< from its arrival to this ACK
+  std::uint32_t state;           ///< ack_state
   std::uint32_t reserved;
-  std::uint64_t packets[ack_bitmap_words];  ///< bit i of word w: largest_packet - (64 w + i) has arrived
+  std::uint64_t
+      packets[ack_bitmap_words];  ///< bit i of word w: largest_packet - (64 w + i) has arrived
 };
 static_assert(sizeof(ack_payload) == 56 + 8 * ack_bitmap_words);
 
@@ -156,10 +159,10 @@ struct heartbeat_payload {
 };
 static_assert(sizeof(heartbeat_payload) == 16);
 
-/// RESULTS, for records first_record .. first_record + record_count - 1 (first_record of the header):
-/// followed by shard_count of result_shard, then record_count of u32: the record's index less its
-/// shard's base_index, then record_count of u16: which result_shard. All of one batch. A shard_count
-/// of 0: the server no longer knows where these records are, and nothing follows.
+/// RESULTS, for records first_record .. first_record + record_count - 1 (first_record of the
+/// header): followed by shard_count of result_shard, then record_count of u32: the record's index
+/// less its shard's base_index, then record_count of u16: which result_shard. All of one batch. A
+/// shard_count of 0: the server no longer knows where these records are, and nothing follows.
 struct results_payload {
   std::uint32_t arrival_s;  ///< arrival second of the records: part of their sequence numbers
   std::uint16_t record_count;
@@ -181,14 +184,14 @@ static_assert(sizeof(probe_ack_payload) == 8);
 
 enum class reset_reason : std::uint32_t {
   unknown_session = 1,
-  fenced = 2,             ///< a newer OPEN of the same producer: do not reconnect
-  malformed_record = 3,   ///< record number in `detail`: do not reconnect
-  protocol_violation = 4, ///< unknown flags, numbers out of range
+  fenced = 2,              ///< a newer OPEN of the same producer: do not reconnect
+  malformed_record = 3,    ///< record number in `detail`: do not reconnect
+  protocol_violation = 4,  ///< unknown flags, numbers out of range
   stream_not_found = 5,
-  sessions_exhausted = 6, ///< come back later
-  storage_blocked = 7,    ///< the log cannot be written now: come back later
-  shutting_down = 8,      ///< come back later
-  not_permitted = 9,      ///< the key does not allow this stream, or a key is required
+  sessions_exhausted = 6,   ///< come back later
+  storage_blocked = 7,      ///< the log cannot be written now: come back later
+  shutting_down = 8,        ///< come back later
+  not_permitted = 9,        ///< the key does not allow this stream, or a key is required
   reassembly_timeout = 10,  ///< a large record made no progress: come back
   idle = 11,
   producers_exhausted = 12,
