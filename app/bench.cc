@@ -23,8 +23,8 @@ struct bench_part {
 
 constexpr bench_part parts[] = {
     {"hardware", bench_hardware}, {"stages", bench_stages},   {"path", bench_path},
-    {"readers", bench_readers},   {"network", bench_network}, {"sessions", bench_sessions},
-    {"memory", bench_memory},
+    {"readers", bench_readers},   {"network", bench_network}, {"dpdk", bench_dpdk},
+    {"sessions", bench_sessions}, {"memory", bench_memory},
 };
 
 /// The value of the first "key : value" line of a /proc file, or empty.

@@ -1,5 +1,6 @@
 #include "app/bench_load.h"
 
+#include <algorithm>
 #include <thread>
 
 #include "base/clock.h"
@@ -74,7 +75,7 @@ result<std::unique_ptr<memory_path>> memory_path::create(const path_setup& setup
 
   door_options door_with;
   door_with.reassemblies = 1;
-  door_with.server.arena_bytes = setup.load_bytes;
+  door_with.server.arena_bytes = std::max(setup.load_bytes, 64 * limits::mib);
   const door_parts parts{
       .memory = *path->memory_, .sink = *path->pipeline_, .cookies = path->cookies_};
   MILLRACE_ASSIGN(path->door_, door::create(parts, std::move(source), door_with));

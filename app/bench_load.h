@@ -19,7 +19,7 @@ struct path_setup {
   std::uint32_t shards = 4;
   std::uint32_t data_bytes = 100;
   std::uint32_t keys = 100'000;
-  std::uint64_t load_bytes = 64 * limits::mib;  ///< of different datagrams, replayed
+  std::uint64_t load_bytes = 8 * limits::mib;  ///< of different datagrams, replayed
   bool discard = true;      ///< the blocks go nowhere; else they become durable in `directory`
   std::string directory{};  ///< for the catalog, and the log when it is kept
   std::uint64_t segment_bytes = limits::segment_bytes_default;

@@ -1,4 +1,5 @@
-// The path with the kernel's UDP on it, producer and server on the same cores.
+// The path with a network on it, the kernel's UDP or a DPDK port in memory; producer and server on
+// the same cores.
 #include <algorithm>
 #include <atomic>
 #include <mutex>
@@ -9,6 +10,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "ingest/door.h"
+#include "ingest/dpdk_port.h"
 #include "ingest/producer.h"
 #include "ingest/udp_source.h"
 #include "shards/pipeline.h"
@@ -16,20 +18,33 @@
 namespace millrace {
 namespace {
 
-/// An appliance of one UDP door and one stream "bench".
+enum class link_kind : std::uint8_t { udp, dpdk_ring };
+
+/// An appliance of one door and one stream "bench", and how its producer reaches it.
 struct loopback_server {
-  static result<std::unique_ptr<loopback_server>> start(const std::string& directory) {
+  static result<std::unique_ptr<loopback_server>> start(const std::string& directory,
+                                                        link_kind kind) {
     auto server = std::make_unique<loopback_server>();
-    MILLRACE_ASSIGN(server->memory, arena::create({.bytes = 256 * limits::mib}));
+    MILLRACE_ASSIGN(server->memory, arena::create({.bytes = 512 * limits::mib}));
     pipeline_options options;
     options.data_directory = directory;
     std::vector<recovered_stream> recovered;
     MILLRACE_ASSIGN(server->streams, pipeline::open(options, recovered));
     server->streams->start();
     MILLRACE_TRY(server->streams->create_stream("bench", 4, retention_policy{}));
-    MILLRACE_ASSIGN(auto source,
-                    udp_source::create(*server->memory, {.listen = {{.host = "127.0.0.1"}}}));
-    server->port = source->local(0).port;
+    std::unique_ptr<packet_source> source;
+    if (kind == link_kind::udp) {
+      MILLRACE_ASSIGN(auto made,
+                      udp_source::create(*server->memory, {.listen = {{.host = "127.0.0.1"}}}));
+      server->port = made->local(0).port;
+      source = std::move(made);
+    } else {
+      const dpdk_ring_options ring{.buffers = 16'384};
+      MILLRACE_ASSIGN(dpdk_ring_pair pair, open_dpdk_ring_pair(ring, *server->memory));
+      source = std::move(pair.server);
+      server->client = std::move(pair.client);
+      server->address = pair.server_address;
+    }
     const door_parts parts{
         .memory = *server->memory, .sink = *server->streams, .cookies = server->cookies};
     door_options with;
@@ -43,11 +58,21 @@ struct loopback_server {
     if (streams) streams->stop();
   }
 
+  result<std::unique_ptr<producer>> connect(const producer_options& options,
+                                            producer::outcome_handler on_outcome) {
+    if (client) {
+      return producer::connect(std::move(client), address, options, std::move(on_outcome));
+    }
+    return producer::connect("127.0.0.1", port, options, std::move(on_outcome));
+  }
+
   std::optional<arena> memory;
   cookie_maker cookies;
   std::unique_ptr<pipeline> streams;
   std::unique_ptr<door> way_in;
   std::uint16_t port = 0;
+  std::unique_ptr<packet_source> client;
+  endpoint address;
 };
 
 struct loopback_rates {
@@ -57,23 +82,22 @@ struct loopback_rates {
   double p99_us = 0;
 };
 
-/// Sends for `seconds`; every record must become durable. Latencies are sampled.
-result<loopback_rates> send_over_loopback(const std::string& parent, std::uint32_t data_bytes,
-                                          double seconds) {
+/// Sends for `seconds`, as fast as it can or `records_per_s`; every record must become durable.
+/// Latencies are sampled.
+result<loopback_rates> send_over(link_kind kind, const std::string& parent,
+                                 std::uint32_t data_bytes, double seconds, double records_per_s) {
   MILLRACE_ASSIGN(const scratch_directory folder, scratch_directory::create(parent));
-  MILLRACE_ASSIGN(const auto server, loopback_server::start(folder.path()));
+  MILLRACE_ASSIGN(const auto server, loopback_server::start(folder.path(), kind));
   std::vector<std::uint32_t> latencies;  // written on the producer's thread, read after its end
   std::uint64_t durable = 0;
   producer_options options;
   options.stream = "bench";
-  MILLRACE_ASSIGN(
-      const auto sender,
-      producer::connect("127.0.0.1", server->port, options, [&](const record_outcome& one) {
-        durable += one.durable ? 1 : 0;
-        if (one.number.value % 64 == 0) {
-          latencies.push_back(static_cast<std::uint32_t>(one.latency_us));
-        }
-      }));
+  MILLRACE_ASSIGN(const auto sender, server->connect(options, [&](const record_outcome& one) {
+    durable += one.durable ? 1 : 0;
+    if (one.number.value % 64 == 0) {
+      latencies.push_back(static_cast<std::uint32_t>(one.latency_us));
+    }
+  }));
   const std::vector<std::byte> data(data_bytes, std::byte{'x'});
   const std::uint64_t began = monotonic_us();
   const auto until = began + static_cast<std::uint64_t>(seconds * 1e6);
@@ -85,6 +109,11 @@ result<loopback_rates> send_over_loopback(const std::string& parent, std::uint32
                                        static_cast<unsigned>(sent * 2654435761u % 100'000));
       MILLRACE_TRY(sender->send({key, static_cast<std::size_t>(length)}, data));
     }
+    if (records_per_s == 0) continue;
+    const auto due =
+        began + static_cast<std::uint64_t>(1e6 * static_cast<double>(sent) / records_per_s);
+    const std::uint64_t now = monotonic_us();
+    if (due > now) std::this_thread::sleep_for(std::chrono::microseconds(due - now));
   }
   MILLRACE_TRY(sender->flush(60'000'000));
   const double wall = static_cast<double>(monotonic_us() - began) * 1e-6;
@@ -105,26 +134,29 @@ result<loopback_rates> send_over_loopback(const std::string& parent, std::uint32
                         .p99_us = percentile(0.99)};
 }
 
-status measure_loopback(bench_context& context, const std::string& directory,
-                        std::uint32_t data_bytes, const std::string& where) {
-  const std::string group = "UDP loopback, logs on " + where;
-  const std::string size = std::to_string(data_bytes) + "-byte records";
+/// One figure for each of: data rate, records, latencies.
+status measure_link(bench_context& context, link_kind kind, const std::string& group,
+                    const std::string& directory, std::uint32_t data_bytes,
+                    double records_per_s = 0) {
+  std::string size = std::to_string(data_bytes) + "-byte records";
+  if (records_per_s > 0) size += " at " + format_rate(records_per_s, "records/s");
   std::vector<double> records;
   std::vector<double> p50;
   std::vector<double> p99;
+  const auto round = [&]() -> result<double> {
+    MILLRACE_ASSIGN(
+        const loopback_rates rates,
+        send_over(kind, directory, data_bytes, context.options().seconds, records_per_s));
+    records.push_back(rates.records_per_s);
+    p50.push_back(rates.p50_us);
+    p99.push_back(rates.p99_us);
+    return rates.data_bytes_per_s;
+  };
   MILLRACE_TRY(context.measure({.group = group,
                                 .name = size + ", data",
                                 .unit = "bytes/s",
                                 .note = "producer and server in one process"},
-                               [&]() -> result<double> {
-                                 MILLRACE_ASSIGN(const loopback_rates rates,
-                                                 send_over_loopback(directory, data_bytes,
-                                                                    context.options().seconds));
-                                 records.push_back(rates.records_per_s);
-                                 p50.push_back(rates.p50_us);
-                                 p99.push_back(rates.p99_us);
-                                 return rates.data_bytes_per_s;
-                               }));
+                               round));
   const auto add = [&](const std::string& name, const std::string& unit, std::vector<double> values,
                        const std::string& note) {
     const bench_rounds rounds = rounds_of(std::move(values));
@@ -136,20 +168,32 @@ status measure_loopback(bench_context& context, const std::string& directory,
                  .high = rounds.high,
                  .note = note});
   };
+  const std::string note = records_per_s > 0 ? "" : "at full rate: the producer's own queue";
   add("", "records/s", records, "");
-  add(", send() to durable, p50", "µs", p50, "at full rate: mostly the producer's own queue");
-  add(", send() to durable, p99", "µs", p99, "");
+  add(", send() to durable, p50", "µs", p50, note);
+  add(", send() to durable, p99", "µs", p99, note);
   return {};
 }
 
 }  // namespace
 
 status bench_network(bench_context& context) {
-  MILLRACE_TRY(measure_loopback(context, context.options().memory, 1024,
-                                "a memory file system (written, not durable)"));
-  MILLRACE_TRY(measure_loopback(context, context.options().memory, 100,
-                                "a memory file system (written, not durable)"));
-  return measure_loopback(context, context.options().data, 1024, "disk");
+  const std::string memory = "UDP loopback, logs on a memory file system (written, not durable)";
+  const std::string disk = "UDP loopback, logs on disk";
+  MILLRACE_TRY(measure_link(context, link_kind::udp, memory, context.options().memory, 1024));
+  MILLRACE_TRY(measure_link(context, link_kind::udp, memory, context.options().memory, 100));
+  MILLRACE_TRY(
+      measure_link(context, link_kind::udp, memory, context.options().memory, 1024, 50'000));
+  MILLRACE_TRY(measure_link(context, link_kind::udp, disk, context.options().data, 1024));
+  return measure_link(context, link_kind::udp, disk, context.options().data, 1024, 50'000);
+}
+
+status bench_dpdk(bench_context& context) {
+  if (context.options().dpdk.empty()) return {};
+  MILLRACE_TRY(start_dpdk(context.options().dpdk));
+  const std::string disk = "DPDK net_ring, producer in this process, logs on disk";
+  MILLRACE_TRY(measure_link(context, link_kind::dpdk_ring, disk, context.options().data, 1024));
+  return measure_link(context, link_kind::dpdk_ring, disk, context.options().data, 100);
 }
 
 }  // namespace millrace

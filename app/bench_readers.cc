@@ -29,6 +29,7 @@ result<cold_read> read_cold(const std::string& directory, Read read) {
   result<std::uint64_t> bytes = read(*log);
   if (!bytes.ok()) return std::move(bytes).failure();
   const double wall = static_cast<double>(monotonic_us() - began) * 1e-6;
+  streams->do_work();  // readers' counts reach the counters by the pipeline's thread
   const std::uint64_t disk = streams->counters().get(counter::disk_bytes_read) - disk_before;
   if (*bytes == 0) return error(error_code::unavailable, "there was nothing to read");
   return cold_read{.disk_bytes_per_byte = static_cast<double>(disk) / static_cast<double>(*bytes),

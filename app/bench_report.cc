@@ -92,6 +92,7 @@ svg { width: 100%; height: auto; font-size: 12px; }
 }  // namespace
 
 std::string format_rate(double value, const std::string& unit) {
+  if (unit == "µs" && value >= 1e3) return fmt::format("{:.3g} ms", value / 1e3);
   const bool is_bytes = unit.starts_with("bytes");
   struct step {
     double from;

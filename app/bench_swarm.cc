@@ -39,8 +39,8 @@ endpoint swarm_source::peer(std::uint32_t i) {
 std::uint32_t swarm_source::receive(std::span<received_packet> out) {
   if (!is_sending_) return 0;
   std::uint32_t count = 0;
-  // Once around at most: where nobody has credit, nothing comes.
-  for (std::uint32_t tried = 0; tried < options_.active && count < out.size(); ++tried) {
+  // Where nobody has credit, nothing comes: it ends after one round of refusals.
+  for (std::uint32_t refused = 0; refused < options_.active && count < out.size();) {
     if (free_.empty()) {
       if (count == 0) ++stalled_;
       break;
@@ -48,7 +48,11 @@ std::uint32_t swarm_source::receive(std::span<received_packet> out) {
     const std::uint32_t turn = turn_;
     turn_ = turn_ + 1 < options_.active ? turn_ + 1 : 0;
     client& from = clients_[turn];
-    if (from.session == 0 || from.sent_bytes + payload_bytes_ > from.credit_limit) continue;
+    if (from.session == 0 || from.sent_bytes + payload_bytes_ > from.credit_limit) {
+      ++refused;
+      continue;
+    }
+    refused = 0;
     wire::datagram_header header{};
     header.type = static_cast<std::uint8_t>(wire::datagram_type::data);
     header.record_count = record_count_;
