@@ -198,6 +198,7 @@ void record_server::ask_for_results(session& one, std::uint64_t end) {
   query->first = record_number(first);
   query->count = count;
   query->places.clear();
+  query->failed = false;
   query->slot = one.slot;
   query->session = one.id;
   query->home = this;
@@ -221,7 +222,7 @@ void record_server::take_answers(std::uint64_t now_us) {
     session_work& work = work_of(*one);
     work.lookup_pending = false;
     const bool is_wanted = query->first.value == one->client_results;
-    if (!is_wanted) continue;
+    if (!is_wanted || query->failed) continue;  // the client's next heartbeat asks again
     std::vector<result_chunk*> found;
     if (query->places.size() == query->count) {
       add_chunks(found, query->first.value, query->places);

@@ -35,6 +35,7 @@ struct result_query {
   std::uint32_t count = 0;
   /// The answer: `count` places in record order, or none when the log no longer knows.
   std::vector<record_place> places;
+  bool failed = false;  ///< nothing could be looked up now, which says nothing: ask again
   // The door's own, to find the session again.
   std::uint32_t slot = 0;
   session_id session{};

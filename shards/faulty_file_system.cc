@@ -126,6 +126,9 @@ result<std::unique_ptr<file>> faulty_file_system::open(const std::string& path, 
   if (mode == open_mode::create && take(plan_.failing_creates)) {
     return error::from_errno(EIO, path + ": open");
   }
+  if (mode != open_mode::create && take(plan_.failing_opens)) {
+    return error::from_errno(EMFILE, path + ": open");
+  }
   MILLRACE_ASSIGN(auto opened, under_.open(path, mode));
   return std::unique_ptr<file>(std::make_unique<faulty_file>(std::move(opened), plan_));
 }

@@ -1,7 +1,7 @@
 #pragma once
 /// Puts faults between a log and its disk: writes that fail (whole, in part or not at all on the
-/// disk), syncs, reads, reservations and removals that fail, a limited number of times or until
-/// told otherwise.
+/// disk), syncs, opens, reads, reservations and removals that fail, a limited number of times or
+/// until told otherwise.
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -22,6 +22,7 @@ struct fault_plan {
   std::atomic<std::uint64_t> failing_allocations{0};  ///< ENOSPC
   std::atomic<std::uint64_t> failing_removes{0};      ///< EIO
   std::atomic<std::uint64_t> failing_creates{0};      ///< EIO
+  std::atomic<std::uint64_t> failing_opens{0};        ///< of files that exist: EMFILE
   /// Reads that touch [bad_from, bad_to) of files whose path ends in bad_suffix: EIO.
   std::atomic<std::uint64_t> bad_from{0};
   std::atomic<std::uint64_t> bad_to{0};

@@ -53,13 +53,17 @@ class log_reader {
                                                         std::uint64_t to) const;
 
   struct results_search;
+  /// Offsets of a segment's blocks, the newest limits::results_blocks_max.
+  using block_offsets = std::vector<std::uint64_t>;
+  result<std::shared_ptr<const block_offsets>> blocks_of(const segment& one) const;
   status search_block(const segment& one, std::uint64_t offset, results_search& search) const;
 
   const log_shared& shared_;
   using slice_key = std::pair<segment_number, shard_index>;
   using run_key = std::pair<segment_number, std::uint64_t>;
   mutable lru_cache<segment_number, file> files_{64};
-  mutable lru_cache<slice_key, shard_runs> slices_{256 * 1024};           ///< runs
+  mutable lru_cache<slice_key, shard_runs> slices_{256 * 1024};  ///< runs
+  mutable lru_cache<segment_number, block_offsets> blocks_{4 * limits::results_blocks_max};
   mutable lru_cache<run_key, held_memory> large_runs_{16 * limits::mib};  ///< bytes
 };
 

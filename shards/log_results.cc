@@ -74,6 +74,38 @@ status log_reader::search_block(const segment& one, std::uint64_t offset,
   return {};
 }
 
+result<std::shared_ptr<const log_reader::block_offsets>> log_reader::blocks_of(
+    const segment& one) const {
+  constexpr std::size_t count_max = limits::results_blocks_max;
+  auto offsets = std::make_shared<block_offsets>();
+  std::uint64_t end = 0;
+  {
+    std::lock_guard lock(shared_.mutex);
+    end = one.end;
+    if (one.memory != nullptr) {
+      const auto& blocks = one.memory->blocks();
+      for (std::size_t i = blocks.size() - std::min(blocks.size(), count_max); i < blocks.size();
+           ++i)
+        offsets->push_back(blocks[i].offset);
+      return std::shared_ptr<const block_offsets>(std::move(offsets));
+    }
+  }
+  // After a crash many producers ask about the same segment, and it does not change any more.
+  if (auto known = blocks_.find(one.number)) return known;
+  MILLRACE_ASSIGN(const std::shared_ptr<const file> from, open_segment(one));
+  segment_scanner scanner(*from, one.incarnation, end);
+  for (std::uint64_t at = one.data_start; at < end;) {
+    const auto header = scanner.header_at(at);
+    if (header) offsets->push_back(at);
+    at = header ? at + header->block_bytes : scanner.find_block(at + alignment);
+  }
+  shared_.disk_bytes_read += scanner.bytes_read();
+  offsets->erase(offsets->begin(), offsets->end() - static_cast<std::ptrdiff_t>(
+                                                        std::min(offsets->size(), count_max)));
+  blocks_.insert(one.number, offsets, 1 + offsets->size());
+  return std::shared_ptr<const block_offsets>(std::move(offsets));
+}
+
 result<std::vector<stream_log::record_place>> log_reader::find_results(producer_id producer,
                                                                        record_number first,
                                                                        std::uint32_t count) const {
@@ -84,31 +116,13 @@ result<std::vector<stream_log::record_place>> log_reader::find_results(producer_
     std::lock_guard lock(shared_.mutex);
     list = shared_.segments;
   }
-  const std::size_t oldest = list->size() > 2 ? list->size() - 2 : 0;
-  for (std::size_t i = list->size(); i-- > oldest && search.missing != 0 && !search.passed;) {
+  // Every start of the program begins a segment: the bound is on blocks, not on segments.
+  for (std::size_t i = list->size();
+       i-- > 0 && search.missing != 0 && !search.passed && search.blocks_left != 0;) {
     const segment& one = *(*list)[i];
-    std::vector<std::uint64_t> blocks;
-    std::uint64_t end = 0;
-    {
-      std::lock_guard lock(shared_.mutex);
-      end = one.end;
-      if (one.memory != nullptr) {
-        for (const auto& place : one.memory->blocks())
-          blocks.push_back(place.offset);
-      }
-    }
-    if (blocks.empty()) {
-      MILLRACE_ASSIGN(const std::shared_ptr<const file> from, open_segment(one));
-      segment_scanner scanner(*from, one.incarnation, end);
-      for (std::uint64_t at = one.data_start; at < end;) {
-        const auto header = scanner.header_at(at);
-        if (header) blocks.push_back(at);
-        at = header ? at + header->block_bytes : scanner.find_block(at + alignment);
-      }
-      shared_.disk_bytes_read += scanner.bytes_read();
-    }
-    for (auto at = blocks.rbegin();
-         at != blocks.rend() && search.missing != 0 && !search.passed && search.blocks_left != 0;
+    MILLRACE_ASSIGN(const auto blocks, blocks_of(one));
+    for (auto at = blocks->rbegin();
+         at != blocks->rend() && search.missing != 0 && !search.passed && search.blocks_left != 0;
          ++at, --search.blocks_left) {
       MILLRACE_TRY(search_block(one, *at, search));
     }

@@ -34,6 +34,12 @@ pipeline_core::pipeline_core(const pipeline_options& options, data_lock lock,
   ground_->files = options_.files ? options_.files : make_posix_file_system(options_.engine);
   for (route_slot& slot : slots_)
     free_slots_.push_back(&slot);
+  results_ = std::make_unique<result_service>(
+      [this](stream_id stream) -> std::shared_ptr<const stream_log> {
+        std::shared_lock names(names_mutex_);
+        const auto found = by_id_.find(stream);
+        return found == by_id_.end() ? nullptr : found->second->log();
+      });
 }
 
 pipeline_core::~pipeline_core() {
@@ -260,6 +266,7 @@ void pipeline_core::start() {
 void pipeline_core::stop() {
   std::lock_guard lock(admin_mutex_);
   if (stopping_.exchange(true)) return;
+  results_->stop();
   {
     std::shared_lock names(names_mutex_);
     for (const auto& [name, agent] : by_name_)

@@ -80,7 +80,8 @@ class pipeline : public batch_sink {
   /// For readers; the log lives as long as the pointer, also when the stream is deleted meanwhile.
   virtual result<std::shared_ptr<const stream_log>> log_of(const std::string& name) = 0;
 
-  /// For doors: where the records of an earlier session went. Lives as long as the pipeline.
+  /// For doors: where the records of an earlier session went. Lives as long as the pipeline, and
+  /// is silent once stop() has returned: doors may go before the pipeline does.
   virtual result_lookup& results() = 0;
 
   virtual const counter_set& counters() const = 0;

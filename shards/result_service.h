@@ -14,7 +14,7 @@
 
 namespace millrace {
 
-/// Thread-safe. Every question is answered, at the latest (with no places) by the destructor.
+/// Thread-safe but for stop(). Every question is answered, at the latest (as failed) by stop().
 class result_service final : public result_lookup {
  public:
   /// Null when there is no such stream.
@@ -23,9 +23,11 @@ class result_service final : public result_lookup {
   static constexpr std::size_t queries_max = 1024;
 
   explicit result_service(find_log find);
-  ~result_service() override;
+  ~result_service() override;  ///< stop()s
 
   bool ask(result_query& query) override;
+  /// When it returns no answer will come any more, and no question is taken.
+  void stop();
 
  private:
   void run();

@@ -132,8 +132,7 @@ class stream_log {
   struct record_place {
     sequence_number sequence;
   };
-  /// Looks back through the open segment and its predecessor, at most limits::results_blocks_max
-  /// blocks.
+  /// Looks back through at most limits::results_blocks_max blocks.
   virtual result<std::vector<record_place>> find_results(producer_id producer, record_number first,
                                                          std::uint32_t count) const = 0;
 

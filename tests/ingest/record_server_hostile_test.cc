@@ -332,6 +332,34 @@ TEST_F(results_test, results_of_an_earlier_session_are_looked_up) {
   EXPECT_EQ(places[1].shard, 3u);
 }
 
+TEST_F(results_test, a_lookup_that_failed_is_asked_again_and_nothing_is_called_unknown) {
+  fake_lookup lookup;
+  restart({}, &lookup);
+  client who = connect();
+  send_data(who, 0, {"a"});
+  commit();
+  client again;
+  again.nonce = 2;
+  again = connect(again, wire::wants_results);
+  heartbeat(again, 1, 0);
+  work();
+  ASSERT_EQ(lookup.asked.size(), 1u);
+  lookup.asked[0]->failed = true;
+  lookup.asked[0]->home->answered(*lookup.asked[0]);
+  work();
+  EXPECT_TRUE(places_in(take_replies(again)).empty());
+  heartbeat(again, 1, 0);
+  work();
+  ASSERT_EQ(lookup.asked.size(), 2u);
+  EXPECT_FALSE(lookup.asked[1]->failed);
+  lookup.asked[1]->places = {{record_index(4), shard_index(2), 1, 2}};
+  lookup.asked[1]->home->answered(*lookup.asked[1]);
+  work();
+  const auto places = places_in(take_replies(again));
+  ASSERT_EQ(places.size(), 1u);
+  EXPECT_TRUE(places[0].is_known);
+}
+
 TEST_F(results_test, what_the_log_no_longer_knows_is_said_to_be_unknown) {
   client who = connect();
   send_data(who, 0, {"a", "b", "c"});

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <ctime>
 #include <filesystem>
+#include <future>
 #include <thread>
 
 #include <sys/wait.h>
@@ -59,6 +60,47 @@ TEST_F(pipeline_test, a_batch_comes_back_with_the_place_of_each_record) {
       EXPECT_EQ(read->records[0].arrival_us, batch->arrival_us);
     }
   }
+}
+
+/// Keeps what it is asked to wait for.
+struct answered_home final : result_home {
+  void answered(result_query&) override { done.set_value(); }
+  std::promise<void> done;
+};
+
+TEST_F(pipeline_test, a_producer_that_comes_back_can_ask_where_its_records_went) {
+  open();
+  test_door door(1);
+  const stream_id stream = create("orders", 4);
+  const producer_id who(5);
+  record_batch& opening = door.empty(stream);
+  opening.entries.push_back({.producer = who, .kind = entry_kind::open});
+  submit(opening);
+  pump(door, 1);
+  record_batch& batch = door.fill(stream, 100);
+  batch.entries[0].kind = entry_kind::records;
+  batch.entries[0].producer = who;
+  batch.entries[0].epoch = opening.entries[0].epoch;
+  submit(batch);
+  pump(door, 2);
+  for (int life = 0; life < 2; ++life) {
+    answered_home home;
+    result_query asked{
+        .stream = stream, .producer = who, .count = 100, .places = {}, .home = &home};
+    ASSERT_TRUE(line_->results().ask(asked));
+    home.done.get_future().wait();
+    ASSERT_EQ(asked.places.size(), 100u);
+    for (std::size_t i = 0; i < 100; ++i) {
+      const auto& run = batch.runs[batch.run[i]];
+      EXPECT_EQ(asked.places[i].shard, run.shard);
+      EXPECT_EQ(asked.places[i].index, run.first.next(batch.rank[i]));
+    }
+    reopen();
+  }
+  answered_home home;
+  result_query late{.stream = stream, .producer = who, .count = 100, .places = {}, .home = &home};
+  line_->stop();
+  EXPECT_FALSE(line_->results().ask(late)) << "a door may be gone before the pipeline is";
 }
 
 TEST_F(pipeline_test, batches_of_a_stream_come_back_in_order_and_streams_do_not_mix) {

@@ -208,8 +208,36 @@ TEST(recovery, a_producer_goes_on_where_its_log_ends) {
     test.write({{9, "so that the next start reads a snapshot"}});
   }
   const auto places = test.log->find_results(who, record_number(1), 3);
-  ASSERT_FALSE(places.ok()) << "bounded: the newest two segments";
-  EXPECT_EQ(places.failure().code(), error_code::not_found);
+  ASSERT_TRUE(places.ok()) << "every start began a segment: " << places.failure().message();
+  EXPECT_EQ((*places)[0].sequence.shard, shard_index(1));
+  EXPECT_EQ((*places)[0].sequence.index.value, 0u);
+  EXPECT_EQ((*places)[2].sequence.shard, shard_index(1));
+  EXPECT_EQ((*places)[2].sequence.index.value, 1u);
+}
+
+TEST(recovery, results_are_looked_for_in_a_bounded_number_of_blocks) {
+  log_fixture test({.segment_bytes = 64 * limits::mib});
+  const producer_id who(77);
+  auto opening = std::make_unique<built_batch>();
+  opening->open_entry(who);
+  test.submit(std::move(opening));
+  auto one = std::make_unique<built_batch>();
+  one->records_entry(who, epoch_number(1), record_number(0));
+  one->record(shard_index(0), "k", "r");
+  test.submit(std::move(one));
+  test.drain();
+  for (std::uint32_t i = 1; i < limits::results_blocks_max; ++i) {
+    test.write({{0, "later"}});
+  }
+  EXPECT_TRUE(test.log->find_results(who, record_number(0), 1).ok()) << "in the last of them";
+  test.write({{0, "later"}});
+  for (int life = 0; life < 2; ++life) {
+    const auto places = test.log->find_results(who, record_number(0), 1);
+    ASSERT_FALSE(places.ok());
+    EXPECT_EQ(places.failure().code(), error_code::not_found);
+    test.kill();
+    test.write({{0, "so that the next start reads a snapshot"}});
+  }
 }
 
 // The oracle: whatever was acked before a crash is there after it, once and in order, and what
