@@ -69,12 +69,12 @@ class recovery {
 
  private:
   status find_segments();
-  std::shared_ptr<segment> identify(segment_number number, const std::string& path);
-  std::shared_ptr<segment> adopt(const file& from, segment_number number);
+  result<std::shared_ptr<segment>> identify(segment_number number, const std::string& path);
+  result<std::shared_ptr<segment>> adopt(const file& from, segment_number number);
   status recover_closed();
   status recover_newest();
   status find_horizons();
-  std::size_t restore_state();
+  result<std::size_t> restore_state();
   void damaged(const damage& what) { report_.damaged.push_back(what); }
 
   file_system& files_;
@@ -95,11 +95,8 @@ status recovery::find_segments() {
     if (!number) continue;
     log_->highest = std::max(log_->highest, *number);
     const std::string path = segment_path(directory_, *number);
-    if (auto one = identify(*number, path)) {
-      found.push_back(std::move(one));
-    } else {
-      log_->abandoned.push_back(path);
-    }
+    MILLRACE_ASSIGN(auto one, identify(*number, path));
+    if (one != nullptr) found.push_back(std::move(one));
   }
   if (found.empty()) return {};
 
@@ -131,15 +128,16 @@ status recovery::find_segments() {
   return {};
 }
 
-/// The segment in a file; null when the file never became one.
-std::shared_ptr<segment> recovery::identify(segment_number number, const std::string& path) {
-  const auto opened = files_.open(path, open_mode::read);
-  if (!opened.ok()) {
-    damaged({path, 0, 0, opened.failure().message()});
-    return nullptr;
+/// The segment in a file; null when there is none in it. What cannot be read now may well be read
+/// the next time, so that is an error: a segment left out here would be gone for good.
+result<std::shared_ptr<segment>> recovery::identify(segment_number number,
+                                                    const std::string& path) {
+  MILLRACE_ASSIGN(const std::unique_ptr<file> opened, files_.open(path, open_mode::read));
+  const auto header = read_segment_header(*opened, stream_, number);
+  if (!header.ok()) {
+    if (header.failure().code() != error_code::corrupt) return error(header.failure());
+    return adopt(*opened, number);
   }
-  const auto header = read_segment_header(**opened, stream_, number);
-  if (!header.ok()) return adopt(**opened, number);
   if (header->one_copy_damaged) {
     damaged({path, 0, segment_header_bytes, "one copy of the segment header is damaged"});
   }
@@ -153,15 +151,25 @@ std::shared_ptr<segment> recovery::identify(segment_number number, const std::st
   return one;
 }
 
-/// Both copies of the header are gone. The file's first whole block tells the incarnation; a file
-/// without any was being created when the program ended.
-std::shared_ptr<segment> recovery::adopt(const file& from, segment_number number) {
-  const auto bytes = from.size();
-  if (!bytes.ok()) return nullptr;
-  segment_scanner scanner(from, 0, *bytes / alignment * alignment);
+/// Both copies of the header are gone. The file's first whole block tells the incarnation. A file
+/// without any, whose header was never written, was being created when the program ended; one that
+/// had a header stays where it is, for people to look at.
+result<std::shared_ptr<segment>> recovery::adopt(const file& from, segment_number number) {
+  MILLRACE_ASSIGN(const std::uint64_t bytes, from.size());
+  segment_scanner scanner(from, 0, bytes / alignment * alignment);
   const std::uint64_t first = scanner.find_block(snapshot_offset);
   const auto header = scanner.header_at(first);
-  if (!header) return nullptr;
+  if (!header) {
+    const byte_view page = scanner.read(0, std::min<std::uint64_t>(bytes, segment_header_bytes));
+    if (scanner.read_failure()) return error(*scanner.read_failure());
+    const auto is_zero = [](std::byte one) { return one == std::byte{0}; };
+    if (std::all_of(page.begin(), page.end(), is_zero)) {
+      log_->abandoned.push_back(from.path());
+    } else {
+      damaged({from.path(), 0, bytes, "neither a segment header nor a block is whole"});
+    }
+    return std::shared_ptr<segment>();
+  }
   damaged({from.path(), 0, segment_header_bytes, "both copies of the segment header are damaged"});
   auto one = std::make_shared<segment>();
   one->number = number;
@@ -177,9 +185,10 @@ status recovery::recover_closed() {
     segment& one = *log_->segments[i];
     if (!end_known_[i]) {
       MILLRACE_ASSIGN(const auto from, files_.open(one.path, open_mode::read));
-      one.end = scan_newest(*from, one.incarnation, one.data_start,
-                            {[](const block_meta&) {}, [](const damage&) {}})
-                    .end;
+      MILLRACE_ASSIGN(const found_end found,
+                      scan_newest(*from, one.incarnation, one.data_start,
+                                  {[](const block_meta&) {}, [](const damage&) {}}));
+      one.end = found.end;
     }
     auto index = disk_index::open(files_, index_path(one.path));
     if (index.ok()) {
@@ -219,24 +228,27 @@ status recovery::recover_closed() {
 }
 
 /// State as of the newest intact snapshot, and the segment that it is of; the blocks from there on
-/// are still to be applied.
-std::size_t recovery::restore_state() {
+/// are still to be applied. Fails when there is none but for one that cannot be read now: what it
+/// knows of producers nothing else does.
+result<std::size_t> recovery::restore_state() {
+  status unread;
   for (std::size_t i = log_->segments.size(); i-- > 0;) {
     const segment& one = *log_->segments[i];
-    const auto from = files_.open(one.path, open_mode::read);
-    if (from.ok()) {
-      const status read = read_snapshot(**from, one.incarnation, one.data_start, log_->state);
-      if (read.ok()) return i;
-      damaged({one.path, snapshot_offset, one.data_start, read.failure().message()});
-    }
+    MILLRACE_ASSIGN(const auto from, files_.open(one.path, open_mode::read));
+    status read = read_snapshot(*from, one.incarnation, one.data_start, log_->state);
+    if (read.ok()) return i;
+    damaged({one.path, snapshot_offset, one.data_start, read.failure().message()});
+    if (read.failure().code() != error_code::corrupt) unread = std::move(read);
   }
-  return 0;
+  MILLRACE_TRY(std::move(unread));
+  return std::size_t{0};
 }
 
 status recovery::recover_newest() {
   log_state& state = log_->state;
   const std::size_t newest = log_->segments.size() - 1;
-  for (std::size_t i = restore_state(); i < newest; ++i) {
+  MILLRACE_ASSIGN(const std::size_t from_segment, restore_state());
+  for (std::size_t i = from_segment; i < newest; ++i) {
     const segment& one = *log_->segments[i];
     MILLRACE_ASSIGN(const auto from, files_.open(one.path, open_mode::read));
     scan_closed(*from, one.incarnation, one.data_start, one.end,
@@ -250,13 +262,14 @@ status recovery::recover_newest() {
   // What a killed program wrote may be in the kernel alone: only what is durable may be believed.
   MILLRACE_ASSIGN(const auto from, files_.open(one.path, open_mode::update));
   MILLRACE_TRY(from->sync());
-  const found_end found = scan_newest(*from, one.incarnation, one.data_start,
-                                      {[&](const block_meta& meta) {
-                                         apply(meta, state);
-                                         add_to_index(meta, *one.memory);
-                                         note_block(meta, one);
-                                       },
-                                       [this](const damage& what) { damaged(what); }});
+  MILLRACE_ASSIGN(const found_end found,
+                  scan_newest(*from, one.incarnation, one.data_start,
+                              {[&](const block_meta& meta) {
+                                 apply(meta, state);
+                                 add_to_index(meta, *one.memory);
+                                 note_block(meta, one);
+                               },
+                               [this](const damage& what) { damaged(what); }}));
   one.end = found.end;
   report_.bytes_cut += found.bytes_cut;
   report_.blocks_scanned += one.block_count;

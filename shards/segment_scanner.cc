@@ -26,7 +26,12 @@ bool is_zero(byte_view bytes) {
 segment_scanner::segment_scanner(const file& from, std::uint64_t incarnation, std::uint64_t limit)
     : file_(from), incarnation_(incarnation), limit_(limit) {
   const auto bytes = from.size();
-  if (bytes.ok()) file_bytes_ = *bytes;
+  if (bytes.ok()) {
+    file_bytes_ = *bytes;
+  } else {
+    failure_ = bytes.failure();
+    failed_offset_ = limit;
+  }
 }
 
 byte_view segment_scanner::view(window& in, std::uint64_t offset, std::uint64_t bytes) {
@@ -47,9 +52,14 @@ byte_view segment_scanner::view(window& in, std::uint64_t offset, std::uint64_t 
   for (const std::uint64_t size : {wanted, least}) {
     in.from = from;
     in.bytes = std::min(size, file_bytes_ - from);
-    if (file_.read_at(from, {in.memory.get(), in.bytes}).ok()) {
+    status read = file_.read_at(from, {in.memory.get(), in.bytes});
+    if (read.ok()) {
       bytes_read_ += in.bytes;
       return {in.memory.get() + (offset - from), bytes};
+    }
+    if (size == least) {
+      failure_ = std::move(read).failure();
+      failed_offset_ = std::max(failed_offset_, offset);
     }
   }
   in.bytes = 0;
@@ -134,8 +144,8 @@ void scan_closed(const file& from, std::uint64_t incarnation, std::uint64_t data
   }
 }
 
-found_end scan_newest(const file& from, std::uint64_t incarnation, std::uint64_t data_start,
-                      const scan_events& events) {
+result<found_end> scan_newest(const file& from, std::uint64_t incarnation, std::uint64_t data_start,
+                              const scan_events& events) {
   // What was seen but may still be cut off: beyond the highest durable mark so far.
   struct stretch {
     std::uint64_t from;
@@ -144,8 +154,8 @@ found_end scan_newest(const file& from, std::uint64_t incarnation, std::uint64_t
     std::string why;
   };
   std::deque<stretch> undecided;
-  const auto file_bytes = from.size();
-  const std::uint64_t limit = file_bytes.ok() ? *file_bytes / alignment * alignment : data_start;
+  MILLRACE_ASSIGN(const std::uint64_t file_bytes, from.size());
+  const std::uint64_t limit = file_bytes / alignment * alignment;
   segment_scanner scanner(from, incarnation, limit);
   const auto settle = [&](const stretch& one) {
     if (one.block) {
@@ -195,6 +205,9 @@ found_end scan_newest(const file& from, std::uint64_t incarnation, std::uint64_t
     if (!one.block || !scanner.runs_are_whole(*one.block)) break;
     settle(one);
     found.end = one.to;
+  }
+  if (scanner.read_failure() && scanner.failed_offset() >= durable) {
+    return error(*scanner.read_failure());
   }
   found.bytes_cut = seen_end > found.end ? seen_end - found.end : 0;
   return found;

@@ -35,6 +35,10 @@ class segment_scanner {
   /// One past the last page that find_block() saw with anything but zeros.
   std::uint64_t nonzero_end() const { return nonzero_end_; }
   std::uint64_t bytes_read() const { return bytes_read_; }
+  /// The last read that failed, for callers to whom that is not the same as damage: a failure may
+  /// pass, and the bytes come back.
+  const std::optional<error>& read_failure() const { return failure_; }
+  std::uint64_t failed_offset() const { return failed_offset_; }
 
  private:
   struct window {
@@ -56,6 +60,8 @@ class segment_scanner {
   window back_;
   std::uint64_t nonzero_end_ = 0;
   std::uint64_t bytes_read_ = 0;
+  std::optional<error> failure_;
+  std::uint64_t failed_offset_ = 0;
 };
 
 /// What a scan tells.
@@ -76,8 +82,9 @@ struct found_end {
 };
 
 /// The newest segment after a crash. Below the highest durable mark as above; beyond it every block
-/// is checked in full and the first that is not whole cuts all that follows.
-found_end scan_newest(const file& from, std::uint64_t incarnation, std::uint64_t data_start,
-                      const scan_events& events);
+/// is checked in full and the first that is not whole cuts all that follows. Fails when bytes
+/// beyond the mark cannot be read: to cut there would be for good.
+result<found_end> scan_newest(const file& from, std::uint64_t incarnation, std::uint64_t data_start,
+                              const scan_events& events);
 
 }  // namespace millrace

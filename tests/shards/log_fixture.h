@@ -30,6 +30,13 @@ class log_fixture {
     log = nullptr;
     open();
   }
+  /// Opens a log that is expected not to open; the reason.
+  std::string refusal() {
+    log = nullptr;
+    report = {};
+    auto opened = stream_log::open(files, directory, stream_id(7), options, counters, report);
+    return opened.ok() ? "" : opened.failure().message();
+  }
   /// Power fails. Unfinished writes are kept sector by sector with the given chance.
   void crash(std::uint32_t kept_of_256) {
     memory.crash(random, kept_of_256);

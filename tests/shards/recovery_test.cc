@@ -182,6 +182,56 @@ TEST(recovery, a_segment_whose_creation_was_interrupted_is_no_segment) {
   EXPECT_FALSE(test.memory.content(test.segment(4)).empty()) << "numbers are not used again";
 }
 
+TEST(recovery, what_cannot_be_read_now_stops_the_start_and_costs_no_record) {
+  log_fixture test;
+  test.write({{0, "a"}});
+  test.kill();
+  test.write({{0, "b"}});
+  test.kill();
+  test.write({{0, "c"}});
+  test.memory.kill();
+  for (std::uint64_t number = 1; number <= 3; ++number) {
+    test.log = nullptr;
+    test.plan.bad_suffix = test.segment(number);
+    test.plan.bad_from = 0;
+    test.plan.bad_to = 4096;
+    EXPECT_NE(test.refusal().find(test.segment(number)), std::string::npos) << "its header";
+    test.plan.bad_to = 0;
+  }
+  // The newest block is beyond every durable mark: a read error there must not look like a hole.
+  const std::uint64_t end = newest_end(test, 3);
+  test.plan.bad_from = end - 4096;
+  test.plan.bad_to = end;
+  EXPECT_NE(test.refusal().find(test.segment(3)), std::string::npos);
+  test.plan.bad_to = 0;
+  test.plan.failing_opens = 1;
+  EXPECT_NE(test.refusal().find("open"), std::string::npos);
+  test.reopen();
+  EXPECT_EQ(test.read_all(0), (texts{"a", "b", "c"}));
+  EXPECT_TRUE(test.report.damaged.empty());
+  test.write({{0, "d"}});
+  test.reopen();
+  EXPECT_EQ(test.read_all(0), (texts{"a", "b", "c", "d"}));
+}
+
+TEST(recovery, a_file_that_was_a_segment_is_never_removed_however_damaged) {
+  log_fixture test;
+  test.write({{0, "a"}});
+  test.kill();
+  test.write({{0, "b"}});
+  for (const std::uint64_t offset : {8u, 2056u})
+    test.memory.flip_bit(test.segment(2), offset, 0);
+  test.memory.flip_bit(test.segment(2), newest_end(test, 2) - 4096, 0);
+  test.kill();
+  ASSERT_EQ(test.report.damaged.size(), 1u);
+  EXPECT_EQ(test.report.damaged[0].path, test.segment(2));
+  EXPECT_EQ(test.read_all(0), texts{"a"});
+  test.write({{0, "c"}});
+  test.reopen();
+  EXPECT_FALSE(test.memory.content(test.segment(2)).empty());
+  EXPECT_EQ(test.read_all(0), (texts{"a", "c"}));
+}
+
 TEST(recovery, a_producer_goes_on_where_its_log_ends) {
   log_fixture test;
   const producer_id who(77);
@@ -277,7 +327,8 @@ void run_random_crashes(std::uint64_t seed, durability ack, int lives) {
         const auto count = 1 + random() % 20;
         for (std::uint64_t i = 0; i < count; ++i, ++next) {
           const auto shard = static_cast<std::uint32_t>(random() % 3);
-          std::string text = std::to_string(number++) + std::string(random() % (random() % 40 == 0 ? 150'000 : 1500), '.');
+          std::string text = std::to_string(number++) +
+                             std::string(random() % (random() % 40 == 0 ? 150'000 : 1500), '.');
           submitted[shard].push_back(text);
           one->record(shard_index(shard), "k", text);
         }
