@@ -174,4 +174,17 @@ void seal_block(const block_place& place, std::byte* block) {
   store(block + layout.trailer, trailer);
 }
 
+std::vector<std::byte> closing_block(const block_place& place, std::uint64_t arrival_us) {
+  std::vector<std::byte> bytes(layout_of(0, 0, 0, 0).block_bytes);
+  block_header header{};
+  header.magic = block_magic;
+  header.version = version;
+  header.order_width = order_width(0);
+  header.block_bytes = static_cast<std::uint32_t>(bytes.size());
+  header.arrival_us = arrival_us;
+  store(bytes.data(), header);
+  seal_block(place, bytes.data());
+  return bytes;
+}
+
 }  // namespace millrace

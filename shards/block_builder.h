@@ -2,6 +2,7 @@
 /// Makes blocks (log_format.h) out of batches. Here a record's bytes are copied, once.
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "base/record_batch.h"
 #include "shards/log_format.h"
@@ -26,5 +27,8 @@ struct block_place {
 
 /// Fills in the place and both checksums. Again for another place when a block is written anew.
 void seal_block(const block_place& place, std::byte* block);
+
+/// A block without records: what a clean stop leaves behind the last one, for its durable mark.
+std::vector<std::byte> closing_block(const block_place& place, std::uint64_t arrival_us);
 
 }  // namespace millrace

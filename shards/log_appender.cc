@@ -14,6 +14,8 @@ using namespace log_format;
 namespace {
 
 constexpr std::uint64_t idle_release_us = 5'000'000;
+/// Blocks built while every flush is in flight, so that the disk does not wait for the next one.
+constexpr std::size_t blocks_ahead = 1;
 
 /// With the largest batches every flush has such a buffer.
 std::uint64_t largest_block_bytes() {
@@ -43,9 +45,21 @@ log_appender::log_appender(log_shared& shared, const log_options& options, count
 log_appender::~log_appender() {
   queue_ = nullptr;  // ends when the last write has
   // Gives the preallocated rest back. After a failure the file is left as it is.
-  if (file_ != nullptr && !failed_ && waiting_.empty()) {
-    (void)file_->truncate(shared_.segments->back()->end).ok();
-  }
+  if (file_ == nullptr || failed_ || !waiting_.empty()) return;
+  const std::uint64_t end = shared_.segments->back()->end;
+  const std::uint64_t closed = write_closing_block();
+  (void)file_->truncate(end + closed).ok();
+}
+
+/// Marks all of the open segment as durable, so that damage to its last block is not taken for a
+/// torn write. Returns the bytes written; 0 when it cannot be done: then it is as after a crash.
+std::uint64_t log_appender::write_closing_block() {
+  const segment& open = *shared_.segments->back();
+  if (open.block_count == 0 || write_offset_ != open.end) return 0;
+  if (!file_->sync().ok()) return 0;  // acked at `written`, a block may not be on the disk yet
+  const std::vector<std::byte> block =
+      closing_block({open.incarnation, next_ordinal_, open.end, open.end}, open.newest_us);
+  return file_->write_durable(open.end, block).ok() ? block.size() : 0;
 }
 
 record_index log_appender::next_index(shard_index shard) const {
@@ -100,7 +114,7 @@ void log_appender::admit(record_batch& batch, std::uint64_t wall_us) {
 // --- appending -------------------------------------------------------------------------------
 
 bool log_appender::can_append() const {
-  return !blocked_ && waiting_.size() < options_.flushes_in_flight;
+  return !blocked_ && waiting_.size() < options_.flushes_in_flight + blocks_ahead;
 }
 
 void log_appender::append(record_batch& batch, std::span<const std::uint32_t> order,

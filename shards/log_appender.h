@@ -63,6 +63,7 @@ class log_appender {
   status start_segment(const pending& first);
   status create_segment(segment& one, std::uint64_t least_bytes);
   void close_segment();
+  std::uint64_t write_closing_block();
   void remove_abandoned();
   void replace_segments(segment_list list);
   void release_memory();

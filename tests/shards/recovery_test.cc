@@ -232,6 +232,30 @@ TEST(recovery, a_file_that_was_a_segment_is_never_removed_however_damaged) {
   EXPECT_EQ(test.read_all(0), (texts{"a", "c"}));
 }
 
+TEST(recovery, after_a_clean_stop_damage_to_the_last_block_is_damage_and_no_torn_tail) {
+  for (const durability ack : {durability::durable, durability::written}) {
+    for (std::uint64_t offset = 0; offset < 240; offset += 7) {
+      log_fixture test({.segment_bytes = 256 * 1024, .ack = ack});
+      test.write({{0, "one"}});
+      const std::uint64_t start = newest_end(test, 1);
+      test.write({{0, "two"}});
+      test.log = nullptr;
+      test.memory.flip_bit(test.segment(1), start + offset, static_cast<unsigned>(offset));
+      test.reopen();
+      EXPECT_EQ(test.report.bytes_cut, 0u) << offset;
+      const auto found = test.verify();
+      ASSERT_FALSE(found.empty()) << offset;
+      EXPECT_GE(found[0].from, start);
+      EXPECT_LE(found[0].to, start + 4096);
+      EXPECT_EQ(test.read_all(0)[0], "one");
+      test.write({{0, "three"}});
+      test.reopen();
+      EXPECT_EQ(test.read_all(0).back(), "three");
+      EXPECT_FALSE(test.verify().empty()) << "it stays known";
+    }
+  }
+}
+
 TEST(recovery, a_producer_goes_on_where_its_log_ends) {
   log_fixture test;
   const producer_id who(77);
