@@ -114,7 +114,8 @@ void log_appender::admit(record_batch& batch, std::uint64_t wall_us) {
 // --- appending -------------------------------------------------------------------------------
 
 bool log_appender::can_append() const {
-  return !blocked_ && waiting_.size() < options_.flushes_in_flight + blocks_ahead;
+  return !options_.read_only && !blocked_ &&
+         waiting_.size() < options_.flushes_in_flight + blocks_ahead;
 }
 
 void log_appender::append(record_batch& batch, std::span<const std::uint32_t> order,
@@ -164,7 +165,7 @@ bool log_appender::submit(pending& one, std::uint64_t token) {
   if (!fits(one)) {
     // A segment's header says where its predecessor ends, so that one must be complete.
     if (writing_ != 0 || (blocked_ && now_us_ < retry_us_)) return false;
-    if (status started = start_segment(one); !started.ok()) {
+    if (status started = start_segment(one.block_bytes, options_.segment_bytes); !started.ok()) {
       block(std::move(started).failure());
       return false;
     }

@@ -60,8 +60,9 @@ class log_appender {
   void give_up_segment();
   void block(error why);
 
-  status start_segment(const pending& first);
-  status create_segment(segment& one, std::uint64_t least_bytes);
+  status start_segment(std::uint64_t least_bytes, std::uint64_t wanted_bytes);
+  status create_segment(segment& one, std::uint64_t least_bytes, std::uint64_t wanted_bytes);
+  void roll_expired(std::uint64_t before_us);
   void close_segment();
   std::uint64_t write_closing_block();
   void remove_abandoned();

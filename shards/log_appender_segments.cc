@@ -26,9 +26,9 @@ void log_appender::replace_segments(segment_list list) {
   shared_.segments = std::move(next);
 }
 
-/// Closes the newest segment and starts the one that `first` will be the first block of. Nothing is
-/// being written.
-status log_appender::start_segment(const pending& first) {
+/// Closes the newest segment and starts the next one, with room for `wanted_bytes`, at the least
+/// for blocks of `least_bytes`. Nothing is being written.
+status log_appender::start_segment(std::uint64_t least_bytes, std::uint64_t wanted_bytes) {
   close_segment();
   segment_list list = *shared_.segments;
   std::shared_ptr<segment> empty;  // has no acked block: its predecessor is the new one's
@@ -52,7 +52,7 @@ status log_appender::start_segment(const pending& first) {
     committed_.next[shard] = bounds.end;
     one->memory->start_shard(shard, bounds.end);
   }
-  if (status created = create_segment(*one, first.block_bytes); !created.ok()) {
+  if (status created = create_segment(*one, least_bytes, wanted_bytes); !created.ok()) {
     file_ = nullptr;
     abandoned_.push_back(one->path);
     remove_abandoned();
@@ -71,19 +71,20 @@ status log_appender::start_segment(const pending& first) {
 }
 
 /// Makes the file. The header is written last: where it is whole, so is the snapshot.
-status log_appender::create_segment(segment& one, std::uint64_t least_bytes) {
+status log_appender::create_segment(segment& one, std::uint64_t least_bytes,
+                                    std::uint64_t wanted_bytes) {
   const std::vector<std::byte> snapshot = encode_snapshot(committed_, one.incarnation);
   one.data_start = snapshot_offset + snapshot.size();
   one.end = one.data_start;
   MILLRACE_ASSIGN(file_, shared_.files.open(one.path, open_mode::create));
   const std::uint64_t least = one.data_start + least_bytes;
-  file_bytes_ = std::max(align_up(options_.segment_bytes, alignment), least);
+  file_bytes_ = std::max(align_up(wanted_bytes, alignment), least);
   // On a disk that is nearly full a smaller segment is better than none.
   while (true) {
     status reserved = file_->allocate(file_bytes_);
     if (reserved.ok()) break;
     if (reserved.failure().code() != error_code::storage_full || file_bytes_ == least ||
-        file_bytes_ <= options_.segment_bytes / 16) {
+        file_bytes_ <= wanted_bytes / 16) {
       return reserved;
     }
     file_bytes_ = std::max(align_up(file_bytes_ / 2, alignment), least);
@@ -124,7 +125,18 @@ void log_appender::remove_abandoned() {
   });
 }
 
+/// When all records of a log are too old, an empty segment that keeps the log's state takes the
+/// place of the newest one, so that this can go too. It has no room: the next block starts another.
+void log_appender::roll_expired(std::uint64_t before_us) {
+  const segment_list& list = *shared_.segments;
+  if (list.empty() || list.back()->block_count == 0 || list.back()->newest_us >= before_us) return;
+  if (!waiting_.empty() || failed_ || blocked_) return;
+  // If the disk refuses, the next look at retention tries again.
+  (void)start_segment(0, 0).ok();
+}
+
 std::uint64_t log_appender::drop_segments(std::uint64_t before_us, std::uint64_t bytes_max) {
+  roll_expired(before_us);
   const segment_list& list = *shared_.segments;
   std::uint64_t bytes = 0;
   for (const auto& one : list)

@@ -48,16 +48,17 @@ void note_block(const block_meta& meta, segment& one) {
 
 class recovery {
  public:
-  recovery(file_system& files, const std::string& directory, stream_id stream,
+  recovery(file_system& files, const std::string& directory, stream_id stream, bool read_only,
            recovery_report& report)
       : files_(files),
         directory_(directory),
         stream_(stream),
+        read_only_(read_only),
         report_(report),
         log_(std::make_unique<recovered_log>()) {}
 
   result<std::unique_ptr<recovered_log>> run() {
-    MILLRACE_TRY(files_.create_directory(directory_));
+    if (!read_only_) MILLRACE_TRY(files_.create_directory(directory_));
     MILLRACE_TRY(find_segments());
     if (log_->segments.empty()) return std::move(log_);
     MILLRACE_TRY(recover_closed());
@@ -80,6 +81,7 @@ class recovery {
   file_system& files_;
   const std::string& directory_;
   const stream_id stream_;
+  const bool read_only_;
   recovery_report& report_;
   std::unique_ptr<recovered_log> log_;
   /// Ends that no successor's header tells, because it is damaged: found by scanning.
@@ -217,6 +219,7 @@ status recovery::recover_closed() {
       one.block_count = one.memory->blocks().size();
     }
     report_.blocks_scanned += one.memory->blocks().size();
+    if (read_only_) continue;
     // Without it the next start scans again: slower, but nothing is wrong.
     auto written = write_index(files_, one);
     if (written.ok()) {
@@ -260,8 +263,9 @@ status recovery::recover_newest() {
   for (const auto& [shard, next] : state.next)
     one.memory->start_shard(shard, next);
   // What a killed program wrote may be in the kernel alone: only what is durable may be believed.
-  MILLRACE_ASSIGN(const auto from, files_.open(one.path, open_mode::update));
-  MILLRACE_TRY(from->sync());
+  MILLRACE_ASSIGN(const auto from,
+                  files_.open(one.path, read_only_ ? open_mode::read : open_mode::update));
+  if (!read_only_) MILLRACE_TRY(from->sync());
   MILLRACE_ASSIGN(const found_end found,
                   scan_newest(*from, one.incarnation, one.data_start,
                               {[&](const block_meta& meta) {
@@ -305,8 +309,9 @@ status recovery::find_horizons() {
 }  // namespace
 
 result<std::unique_ptr<recovered_log>> recover_log(file_system& files, const std::string& directory,
-                                                   stream_id stream, recovery_report& report) {
-  return recovery(files, directory, stream, report).run();
+                                                   stream_id stream, bool read_only,
+                                                   recovery_report& report) {
+  return recovery(files, directory, stream, read_only, report).run();
 }
 
 result<std::shared_ptr<memory_index>> rebuild_index(

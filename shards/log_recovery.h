@@ -1,7 +1,7 @@
 #pragma once
 /// Opens what a log's directory holds: which segments belong to the log, where each ends, and the
-/// state that the next batch goes on from. Writes nothing but index files that were missing. The
-/// rules are in docs/log_format.md.
+/// state that the next batch goes on from. Writes nothing but index files that were missing, and
+/// not even those with `read_only`. The rules are in docs/log_format.md.
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -21,7 +21,8 @@ struct recovered_log {
 };
 
 result<std::unique_ptr<recovered_log>> recover_log(file_system& files, const std::string& directory,
-                                                   stream_id stream, recovery_report& report);
+                                                   stream_id stream, bool read_only,
+                                                   recovery_report& report);
 
 /// The index of a closed segment from the segment itself. `note` gets every damage met.
 result<std::shared_ptr<memory_index>> rebuild_index(file_system& files, const segment& one,

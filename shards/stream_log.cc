@@ -101,7 +101,7 @@ result<std::unique_ptr<stream_log>> stream_log::open(file_system& files,
                                                      const log_options& options,
                                                      counter_set& counters,
                                                      recovery_report& report) {
-  auto recovered = recover_log(files, directory, stream, report);
+  auto recovered = recover_log(files, directory, stream, options.read_only, report);
   if (!recovered.ok()) {
     return std::move(recovered).failure().with_context("log of stream " +
                                                        std::to_string(stream.value));

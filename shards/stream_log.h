@@ -25,6 +25,7 @@ struct log_options {
   durability ack = durability::durable;
   std::uint32_t flushes_in_flight = limits::flushes_in_flight_max;
   std::uint64_t hot_tail_bytes = 16 * limits::mib;  ///< newest blocks kept in memory for readers
+  bool read_only = false;  ///< nothing is written, not even an index; nothing can be appended
 };
 
 /// A range of bytes that recovery or a reader found damaged and skipped.
@@ -103,8 +104,8 @@ class stream_log {
   /// The next index of a shard, as appended; a new child shard starts at 0.
   virtual record_index next_index(shard_index shard) const = 0;
   /// Drops whole segments: those older than `before_us` (arrival of their newest record), and,
-  /// oldest first, until at most `bytes_max` remain (0: no bound). Never the open one. Returns
-  /// bytes freed.
+  /// oldest first, until at most `bytes_max` remain (0: no bound); the newest one only for its age,
+  /// while nothing is in flight. Returns bytes freed.
   virtual std::uint64_t drop_segments(std::uint64_t before_us, std::uint64_t bytes_max) = 0;
   /// Bytes in use in all segment files; the preallocated rest of the open one does not count.
   virtual std::uint64_t bytes() const = 0;
