@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -44,8 +46,8 @@ class stream_check {
 
   status run(file_system& files, const std::string& directory) {
     recovery_report report;
-    MILLRACE_ASSIGN(auto log,
-                    stream_log::open(files, directory, stream_.id, {}, counters_, report));
+    MILLRACE_ASSIGN(auto log, stream_log::open(files, directory, stream_.id, {.read_only = true},
+                                               counters_, report));
     bytes_ = log->bytes();
     segments_ = report.segments;
     if (report.bytes_cut > 0)
@@ -59,9 +61,13 @@ class stream_check {
       return true;
     };
     visit.damaged = [this](const damage& part) {
+      damaged_.emplace(part.path, part.from);
       finding(fmt::format("{} bytes {}..{}: {}", part.path, part.from, part.to, part.what));
     };
     MILLRACE_TRY(log->scan(visit));
+    // What the log is without, such as a missing segment, only its opening tells.
+    for (const damage& part : report.damaged)
+      if (!damaged_.contains({part.path, part.from})) visit.damaged(part);
     for (const auto& [shard, seen] : shards_) {
       const record_index end = log->durable_end(shard);
       if (seen.records > 0 && seen.next != end)
@@ -141,6 +147,7 @@ class stream_check {
   const stream_description& stream_;
   const bool show_progress_;
   counter_set counters_;
+  std::set<std::pair<std::string, std::uint64_t>> damaged_;  ///< path and start of each range
   std::unordered_map<shard_index, shard_progress> shards_;
   std::uint64_t records_ = 0;
   std::uint64_t record_bytes_ = 0;
