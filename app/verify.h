@@ -11,9 +11,9 @@ struct verify_options {
 };
 
 /// Checks checksums, that each shard has its indexes without gaps, that arrival times never go
-/// backwards, and that each record lies in the shard of its key; writes nothing to the logs. Prints totals per stream and each
-/// damage with its place. Exit code 1 when anything is wrong or the directory cannot be read (a
-/// server that runs there has it locked).
+/// backwards, and that each record lies in the shard of its key; writes nothing to the logs. Prints
+/// totals per stream and each damage with its place. Exit code 1 when anything is wrong or the
+/// directory cannot be read (a server that runs there has it locked).
 int run_verify(const verify_options& options);
 
 }  // namespace millrace
