@@ -9,6 +9,7 @@
 #include <ostream>
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 namespace millrace {
 
@@ -70,6 +71,11 @@ double process_cpu_seconds() {
   timespec used{};
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
   return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) * 1e-9;
+}
+
+std::uint64_t heap_bytes() {
+  const auto info = mallinfo2();
+  return info.uordblks + info.hblkhd;
 }
 
 std::uint64_t resident_bytes() {

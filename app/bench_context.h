@@ -58,6 +58,8 @@ class scratch_directory {
 
 /// CPU time of all threads of this process, in seconds.
 double process_cpu_seconds();
+/// Memory that is allocated now, which pages kept for later do not blur.
+std::uint64_t heap_bytes();
 /// Resident memory of this process.
 std::uint64_t resident_bytes();
 

@@ -47,7 +47,7 @@ result<swarm_figures> run_swarm(const std::string& parent, std::uint32_t session
   };
 
   work();
-  const std::uint64_t resident_before = resident_bytes();
+  const std::uint64_t heap_before = heap_bytes();
   const std::uint64_t give_up = monotonic_us() + give_up_us;
   for (std::uint32_t opened = 0; swarm.opened() < sessions;) {
     if (monotonic_us() > give_up) {
@@ -62,7 +62,7 @@ result<swarm_figures> run_swarm(const std::string& parent, std::uint32_t session
     }
     work();
   }
-  const auto grown = static_cast<double>(resident_bytes()) - static_cast<double>(resident_before);
+  const auto grown = static_cast<double>(heap_bytes()) - static_cast<double>(heap_before);
 
   swarm.start_sending();
   const auto run_until = [&](std::uint64_t until) {
@@ -106,7 +106,7 @@ status bench_sessions(bench_context& context) {
     if (s.sessions < 100'000) continue;  // too few to tell from the allocator's noise
     const bench_rounds rounds = rounds_of(sizes);
     context.add({.group = "sessions, memory",
-                 .name = "resident bytes an open session",
+                 .name = "heap bytes an open session",
                  .unit = "bytes",
                  .median = rounds.median,
                  .low = rounds.low,
