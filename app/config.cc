@@ -111,7 +111,7 @@ status load_config(std::string_view text, std::string_view source, serve_options
     for (const auto& [key, node] : table) {
       const auto known = serve_settings();
       const auto setting = std::find_if(known.begin(), known.end(),
-                                        [&](auto& one) { return one.name == key.str(); });
+                                        [name = key.str()](auto& one) { return one.name == name; });
       if (setting == known.end())
         return at(source, key.source().begin.line, unknown_key(key.str()));
       MILLRACE_TRY(apply(*setting, node, source, options));
