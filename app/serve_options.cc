@@ -21,7 +21,7 @@ constexpr std::array settings{
                   text, &s::udp},
     serve_setting{"admin", "H:P", "where the admin port listens; port 0: any; off: nowhere", text,
                   &s::admin},
-    serve_setting{"raw_udp", "H:P=STREAM[,lines][,key-field=N]",
+    serve_setting{"raw_udp", "H:P=STREAM[,lines][,key-field=N|,key-json=PATH]",
                   "raw datagrams into a stream, a record each (or each line of one); lossy; may be "
                   "repeated",
                   list, &s::raw_udp},
@@ -211,8 +211,9 @@ status check(const serve_options& options) {
   for (const std::string& one : options.raw_udp) {
     const std::size_t equals = one.find('=');
     if (equals == std::string::npos)
-      return error(error_code::invalid_argument,
-                   fmt::format("raw_udp '{}' is not H:P=STREAM[,lines][,key-field=N]", one));
+      return error(
+          error_code::invalid_argument,
+          fmt::format("raw_udp '{}' is not H:P=STREAM[,lines][,key-field=N|,key-json=PATH]", one));
     MILLRACE_TRY(check_listener("raw_udp", one.substr(0, equals), open));
   }
   if (options.dpdk.empty() && !options.dpdk_address.empty())

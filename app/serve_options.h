@@ -17,7 +17,7 @@ struct serve_options {
   std::string data = "./millrace-data";
   std::string udp = "127.0.0.1:4567";    ///< "off": no UDP door
   std::string admin = "127.0.0.1:9644";  ///< "off": no admin port
-  std::vector<std::string> raw_udp;      ///< H:P=STREAM[,lines][,key-field=N]
+  std::vector<std::string> raw_udp;      ///< H:P=STREAM[,lines][,key-field=N|,key-json=PATH]
   std::string dpdk;                      ///< EAL arguments; empty: no DPDK port
   std::vector<std::string> dpdk_address;
   std::uint64_t dpdk_queues = 1;
