@@ -80,6 +80,17 @@ inline constexpr std::uint32_t streams_max = 10'000;
 /// Stream names: 1 to 128 of [a-zA-Z0-9_.-], as Kinesis has them.
 inline constexpr std::uint32_t stream_name_chars_max = 128;
 
+// --- views -----------------------------------------------------------------------------------
+
+/// Views of one appliance: each costs a pass over its stream's records.
+inline constexpr std::uint32_t views_max = 64;
+/// Fields that one pass over a record looks for, over all views of a stream.
+inline constexpr std::uint32_t extract_fields_max = 64;
+/// An encoded group key. A record with a longer one is counted and left out.
+inline constexpr std::uint32_t group_key_bytes_max = 1024;
+/// Late records of one block that are kept; all are counted.
+inline constexpr std::uint32_t late_records_max = 1024;
+
 // --- relations -------------------------------------------------------------------------------
 
 static_assert(record_bytes_max < batch_bytes_max, "every record fits in some batch");
