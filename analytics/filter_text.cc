@@ -240,8 +240,7 @@ class filter_parser {
         out.values.emplace_back(in_.is_word("true"));
         break;
       case field_type::timestamp: {
-        const auto time =
-            here.kind == token_kind::text ? parse_instant(here.text) : std::nullopt;
+        const auto time = here.kind == token_kind::text ? parse_instant(here.text) : std::nullopt;
         if (!time) return wanted("a time such as '2026-01-31T12:00:00Z'");
         out.values.emplace_back(*time);
         break;

@@ -24,8 +24,8 @@ char lower(char c) {
 }  // namespace
 
 status text_lexer::next() {
-  while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' ||
-                                text_[at_] == '\r'))
+  while (at_ < text_.size() &&
+         (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r'))
     ++at_;
   current_ = {.kind = token_kind::end, .text = {}, .at = at_};
   if (at_ == text_.size()) return {};

@@ -15,9 +15,9 @@ struct unit {
   std::int64_t us;
 };
 /// The longest first.
-constexpr std::array units{unit{"d", day_us},           unit{"h", 3'600 * second_us},
-                           unit{"m", 60 * second_us},   unit{"s", second_us},
-                           unit{"ms", second_us / 1000}, unit{"us", 1}};
+constexpr std::array units{
+    unit{"d", day_us},    unit{"h", 3'600 * second_us}, unit{"m", 60 * second_us},
+    unit{"s", second_us}, unit{"ms", second_us / 1000}, unit{"us", 1}};
 
 struct date {
   std::int64_t year;
@@ -187,8 +187,8 @@ result<std::int64_t> parse_duration(std::string_view what, std::string_view text
   double total = 0;
   do {
     double number = 0;
-    const auto [end, problem] = std::from_chars(rest.data(), rest.data() + rest.size(), number,
-                                                std::chars_format::fixed);
+    const auto [end, problem] =
+        std::from_chars(rest.data(), rest.data() + rest.size(), number, std::chars_format::fixed);
     if (problem != std::errc() || !(number >= 0)) return not_a_duration(what, text);
     rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
     const std::string_view name = rest.substr(0, rest.find_first_not_of("dhmsu"));

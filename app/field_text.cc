@@ -82,8 +82,7 @@ result<field_words> binary_words(std::string_view text, std::vector<std::string_
   return out;
 }
 
-status check_range(std::string_view what, std::int64_t value, std::int64_t min,
-                   std::int64_t max) {
+status check_range(std::string_view what, std::int64_t value, std::int64_t min, std::int64_t max) {
   if (value >= min && value <= max) return {};
   return bad(fmt::format("{} {} is not between {} and {}", what, value, min, max));
 }
@@ -208,8 +207,7 @@ result<typed_text> parse_type(std::string_view text) {
 }
 
 std::string type_text(const field_plan& field) {
-  if (field.type == field_type::timestamp &&
-      !std::holds_alternative<builtin_field>(field.source))
+  if (field.type == field_type::timestamp && !std::holds_alternative<builtin_field>(field.source))
     return fmt::format("timestamp({})", to_string(field.format));
   return std::string(to_string(field.type));
 }

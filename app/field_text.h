@@ -27,13 +27,13 @@ std::string type_text(const field_plan& field);
 /// What a table of the file says of a field, every part optional.
 struct field_words {
   std::optional<std::string> type;
-  std::optional<std::string> path;      ///< json
-  std::optional<std::int64_t> column;   ///< csv, from 1
-  std::optional<std::string> part;      ///< access_log
-  std::optional<std::int64_t> offset;   ///< binary
-  std::optional<std::string> as;        ///< binary: u8 … f64, text
-  std::optional<std::int64_t> bytes;    ///< binary text
-  std::optional<std::string> endian;    ///< binary: little, big
+  std::optional<std::string> path;     ///< json
+  std::optional<std::int64_t> column;  ///< csv, from 1
+  std::optional<std::string> part;     ///< access_log
+  std::optional<std::int64_t> offset;  ///< binary
+  std::optional<std::string> as;       ///< binary: u8 … f64, text
+  std::optional<std::int64_t> bytes;   ///< binary text
+  std::optional<std::string> endian;   ///< binary: little, big
   std::optional<std::string> builtin;
 };
 

@@ -18,8 +18,8 @@ namespace millrace {
 namespace {
 
 constexpr std::array<std::string_view, 16> view_keys{
-    "name",  "stream",   "layout", "delimiter",  "fields", "where", "time", "delay",  "future_max",
-    "idle",  "group_by", "window", "aggregates", "top",    "limits", "metrics"};
+    "name",       "stream", "layout",   "delimiter", "fields",     "where", "time",   "delay",
+    "future_max", "idle",   "group_by", "window",    "aggregates", "top",   "limits", "metrics"};
 
 std::uint32_t line_of(const toml::node& node) {
   return node.source().begin.line;
@@ -36,7 +36,8 @@ std::vector<std::pair<std::string, const toml::node*>> in_order(const toml::tabl
   return out;
 }
 
-/// Reads one table [[view]] into a plan. Layout before fields, and these before whatever names them.
+/// Reads one table [[view]] into a plan. Layout before fields, and these before whatever names
+/// them.
 class view_reader {
  public:
   view_reader(const toml::table& table, std::string_view source)
@@ -221,9 +222,10 @@ class view_reader {
     plan_.window.kind = tumbling  ? window_kind::tumbling
                         : hopping ? window_kind::hopping
                                   : window_kind::session;
-    MILLRACE_TRY(take_duration(*window, tumbling  ? "tumbling"
-                                        : hopping ? "hopping"
-                                                  : "session",
+    MILLRACE_TRY(take_duration(*window,
+                               tumbling  ? "tumbling"
+                               : hopping ? "hopping"
+                                         : "session",
                                plan_.window.size_us));
     if (tumbling) plan_.window.hop_us = plan_.window.size_us;
     MILLRACE_TRY(take_duration(*window, "by", plan_.window.hop_us));
@@ -344,9 +346,9 @@ result<std::vector<view_plan>> load_views(std::string_view text, std::string_vie
       out.push_back(std::move(plan));
     }
     if (out.size() > limits::views_max)
-      return config_error(source, line_of(*node),
-                          fmt::format("{} views are over the maximum {}", out.size(),
-                                      limits::views_max));
+      return config_error(
+          source, line_of(*node),
+          fmt::format("{} views are over the maximum {}", out.size(), limits::views_max));
   } catch (const toml::parse_error& problem) {
     return config_error(source, problem.source().begin.line, problem.description());
   }

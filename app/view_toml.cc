@@ -20,8 +20,8 @@ struct source_text {
     return fmt::format(", part = \"{}\"", to_string(source.part));
   }
   std::string operator()(const binary_source& source) const {
-    std::string out = fmt::format(", offset = {}, as = \"{}\"", source.offset,
-                                  to_string(source.kind));
+    std::string out =
+        fmt::format(", offset = {}, as = \"{}\"", source.offset, to_string(source.kind));
     if (source.kind == binary_kind::text) out += fmt::format(", bytes = {}", source.bytes);
     if (source.big_endian) out += ", endian = \"big\"";
     return out;
@@ -44,7 +44,8 @@ std::string window_text(const window_plan& window) {
     case window_kind::session:
       return fmt::format("{{ session = \"{}\" }}", duration_text(window.size_us));
   }
-  if (window.offset_us != 0) out += fmt::format(", offset = \"{}\"", duration_text(window.offset_us));
+  if (window.offset_us != 0)
+    out += fmt::format(", offset = \"{}\"", duration_text(window.offset_us));
   return "{ " + out + " }";
 }
 
@@ -72,9 +73,9 @@ std::string view_toml(const view_plan& plan) {
     groups += (groups.empty() ? "" : ", ") + toml_quoted(plan.fields[field].name);
   add("group_by", "[" + groups + "]");
   if (plan.top)
-    add("top", fmt::format("{{ by = {}, k = {} }}",
-                           toml_quoted(plan.aggregates[plan.top->aggregate].name),
-                           plan.top->count));
+    add("top",
+        fmt::format("{{ by = {}, k = {} }}", toml_quoted(plan.aggregates[plan.top->aggregate].name),
+                    plan.top->count));
   add("limits", fmt::format("{{ groups = {}, windows = {}, state = {} }}", plan.groups_max,
                             plan.windows_max, plan.state_bytes_max));
   add("metrics", plan.as_metrics ? "true" : "false");

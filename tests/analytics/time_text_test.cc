@@ -17,8 +17,9 @@ TEST(time_text, instants_are_rfc_3339) {
 }
 
 TEST(time_text, instants_are_read_back) {
-  for (const std::int64_t time : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{1'431'857'103'250'000},
-                                  std::int64_t{951'782'400'000'001}, std::int64_t{253'402'300'799'999'999}})
+  for (const std::int64_t time :
+       {std::int64_t{0}, std::int64_t{-1}, std::int64_t{1'431'857'103'250'000},
+        std::int64_t{951'782'400'000'001}, std::int64_t{253'402'300'799'999'999}})
     EXPECT_EQ(parse_instant(instant_text(time)), time);
   EXPECT_EQ(parse_instant("2015-05-17T12:05:03.25+02:00"), 1'431'857'103'250'000);
   EXPECT_EQ(parse_instant("2015-05-17 10:05:03.1234567z"), 1'431'857'103'123'456);
@@ -48,7 +49,8 @@ TEST(time_text, durations_take_units_and_sums) {
   EXPECT_EQ(us("2h"), 7'200'000'000);
   EXPECT_EQ(us("1d"), 86'400'000'000);
   EXPECT_EQ(us("7us"), 7);
-  for (const char* bad : {"", "5", "s", "-5s", "5 s", "5x", "5s5", "1e3s", "nan s", "infs", "9999999d"}) {
+  for (const char* bad :
+       {"", "5", "s", "-5s", "5 s", "5x", "5s5", "1e3s", "nan s", "infs", "9999999d"}) {
     const auto refused = parse_duration("delay", bad);
     ASSERT_FALSE(refused.ok()) << bad;
     EXPECT_NE(refused.failure().message().find("delay '" + std::string(bad)), std::string::npos);
