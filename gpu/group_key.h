@@ -17,6 +17,7 @@
 #include "gpu/field_value.h"
 #include "gpu/host_device.h"
 #include "gpu/ordered_bits.h"
+#include "gpu/text_reader.h"
 #include "gpu/view_plan.h"
 
 namespace millrace {
@@ -73,9 +74,9 @@ class key_writer {
   MILLRACE_HOST_DEVICE bool add_text(const field_value& value) {
     if (value.is_null()) return put(0);
     if (!put(1)) return false;
-    const auto* const text = reinterpret_cast<const unsigned char*>(value.bits);
-    for (std::uint32_t i = 0; i < value.text_bytes; ++i) {
-      if (!put(text[i]) || (text[i] == 0 && !put(0xff))) return false;
+    text_reader text(value);
+    for (int byte = text.next(); byte != text_reader::at_end; byte = text.next()) {
+      if (!put(static_cast<unsigned char>(byte)) || (byte == 0 && !put(0xff))) return false;
     }
     return put(0);
   }

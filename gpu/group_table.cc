@@ -31,6 +31,7 @@ group_table::group_table(std::optional<std::uint32_t> key_bytes,
       keys_(budget) {}
 
 group_table::~group_table() {
+  budget_.groups -= size_;
   if (slots_ != no_slots) give_words(budget_, reinterpret_cast<std::uint64_t*>(slots_), slot_words * (mask_ + 1));
 }
 
