@@ -3,16 +3,9 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "gpu/window_math.h"
+
 namespace millrace {
-namespace {
-
-std::int64_t minus(std::int64_t time_us, std::int64_t less_us) {
-  std::int64_t difference = 0;
-  return __builtin_sub_overflow(time_us, less_us, &difference) ? shard_clock::never : difference;
-}
-
-}  // namespace
-
 view_clock::list::iterator view_clock::add(shard_index shard) {
   others_.push_back({.shard = shard, .now = phase::idle, .next = {}, .clock = {}, .active_us = 0});
   const auto one = std::prev(others_.end());
@@ -30,8 +23,7 @@ void view_clock::set_phase(list::iterator one, phase now) {
 }
 
 std::int64_t view_clock::watermark_of(const shard_state& one) const {
-  if (one.clock.newest_us == shard_clock::never) return one.clock.floor_us;
-  return std::max(minus(one.clock.newest_us, delay_us_), one.clock.floor_us);
+  return shard_watermark(one.clock.newest_us, one.clock.floor_us, delay_us_);
 }
 
 /// The watermark is the least of what counts, and never goes back.
@@ -134,12 +126,8 @@ std::optional<std::int64_t> view_clock::wall_watermark_us(std::uint64_t wall_us,
   if (!counted_.empty() || newest_us_ == shard_clock::never) return std::nullopt;
   const std::uint64_t since_us = std::max(arrival_us_, caught_up_us);
   if (wall_us <= since_us) return std::nullopt;
-  const std::int64_t start_us = minus(newest_us_, delay_us_);
-  if (start_us == shard_clock::never) return std::nullopt;
-  std::int64_t target_us = 0;
-  if (__builtin_add_overflow(start_us, static_cast<std::int64_t>(wall_us - since_us), &target_us)) {
-    return std::nullopt;
-  }
+  const std::int64_t target_us =
+      newest_us_ - delay_us_ + static_cast<std::int64_t>(wall_us - since_us);
   return target_us > watermark_us_ ? std::optional(target_us) : std::nullopt;
 }
 

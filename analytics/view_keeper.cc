@@ -6,6 +6,7 @@
 #include "analytics/plan_text.h"
 #include "analytics/rows_codec.h"
 #include "base/limits.h"
+#include "gpu/window_math.h"
 
 namespace millrace {
 namespace {
@@ -25,13 +26,6 @@ void add(fold_counts& to, const fold_counts& more) {
   to.future += more.future;
   to.nulls += more.nulls;
   to.left_out += more.left_out;
-}
-
-/// The number of the grid's cell that a time is in, rounded down.
-std::int64_t cell_of(std::int64_t time_us, const window_plan& grid) {
-  const __int128 from = static_cast<__int128>(time_us) - grid.offset_us;
-  const __int128 cell = from / grid.hop_us - (from % grid.hop_us < 0 ? 1 : 0);
-  return static_cast<std::int64_t>(cell);
 }
 
 }  // namespace
@@ -74,14 +68,8 @@ status view_keeper::start_over(const std::string& why) {
 }
 
 result<std::vector<std::byte>> view_keeper::restore() {
-  MILLRACE_ASSIGN(std::optional<view_checkpoint> found, store_->load());
+  MILLRACE_ASSIGN(view_checkpoint from, store_->load());
   MILLRACE_ASSIGN(std::vector<journal_batch> journal, store_->journal());
-  view_checkpoint from;
-  if (found) {
-    from = *std::move(found);
-  } else {
-    from.progress.next_ordinal = store_->next_ordinal();
-  }
   const view_progress& progress = from.progress;
   at_ = progress.at;
   clock_.restore(progress.clock);
@@ -168,7 +156,9 @@ bool view_keeper::decide(log_position place, std::span<const known_shard> shards
 bool view_keeper::passes_end(std::int64_t from_us, std::int64_t to_us) const {
   if (to_us == shard_clock::never || to_us <= from_us) return false;
   if (from_us == shard_clock::never || plan_.window.kind == window_kind::session) return true;
-  return cell_of(to_us, plan_.window) > cell_of(from_us, plan_.window);
+  const window_plan& grid = plan_.window;
+  return pane_start(to_us, grid.hop_us, grid.offset_us) >
+         pane_start(from_us, grid.hop_us, grid.offset_us);
 }
 
 bool view_keeper::must_close(const fold_size& size) const {

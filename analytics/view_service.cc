@@ -175,9 +175,11 @@ result<std::unique_ptr<view_service>> view_service::open(pipeline& streams, cons
   std::map<std::string, std::vector<view_plan>> by_stream;
   for (const view_plan& plan : wanted.plans)
     by_stream[plan.stream].push_back(plan);
+  options complete = wanted;
+  if (!complete.make_fold) complete.make_fold = make_fold;
   auto made = std::make_unique<view_service_impl>();
   for (const auto& [stream, plans] : by_stream)
-    made->add(streams, wanted, stream, plans);
+    made->add(streams, complete, stream, plans);
   return std::unique_ptr<view_service>(std::move(made));
 }
 

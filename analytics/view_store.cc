@@ -161,7 +161,7 @@ class sqlite_view_store final : public view_store {
 
   result<std::optional<view_identity>> identity() override;
   status reset(const view_identity& identity) override;
-  result<std::optional<view_checkpoint>> load() override;
+  result<view_checkpoint> load() override;
   result<std::vector<journal_batch>> journal() override;
   std::uint64_t next_ordinal() const override { return next_ordinal_; }
   result<std::optional<stored_emission>> find(std::uint64_t ordinal) override;
@@ -266,7 +266,7 @@ result<std::optional<view_identity>> sqlite_view_store::identity() {
 }
 
 status sqlite_view_store::reset(const view_identity& identity) {
-  MILLRACE_TRY(transaction([&]() -> status {
+  const auto drop_all = [&]() -> status {
     for (const char* const table : {"view", "emissions", "chunks", "journal", "late", "checkpoint",
                                     "fold"}) {
       MILLRACE_TRY(writer_.execute((std::string("DELETE FROM ") + table).c_str()));
@@ -276,16 +276,18 @@ status sqlite_view_store::reset(const view_identity& identity) {
         .bind(std::string_view(identity.definition))
         .bind(signed_of(next_ordinal_))
         .run();
-  }));
+  };
+  MILLRACE_TRY(transaction(drop_all));
   return read_totals();
 }
 
-result<std::optional<view_checkpoint>> sqlite_view_store::load() {
+result<view_checkpoint> sqlite_view_store::load() {
   view_checkpoint found;
+  found.progress.next_ordinal = next_ordinal_;
   {
     statement one(writer_.handle, "SELECT progress FROM checkpoint");
     MILLRACE_ASSIGN(const bool there, one.step());
-    if (!there) return std::optional<view_checkpoint>();
+    if (!there) return found;
     MILLRACE_ASSIGN(found.progress, decode_progress(one.bytes(0)));
   }
   MILLRACE_ASSIGN(const std::int64_t bytes, number(writer_, "SELECT sum(length(bytes)) FROM fold"));
@@ -293,7 +295,7 @@ result<std::optional<view_checkpoint>> sqlite_view_store::load() {
   statement part(writer_.handle, "SELECT bytes FROM fold ORDER BY part");
   while (true) {
     MILLRACE_ASSIGN(const bool more, part.step());
-    if (!more) return std::optional(std::move(found));
+    if (!more) return found;
     const byte_view piece = part.bytes(0);
     found.fold.insert(found.fold.end(), piece.begin(), piece.end());
   }

@@ -81,7 +81,8 @@ class view_store {
   virtual result<std::optional<view_identity>> identity() = 0;
   /// Drops everything but the ordinal of the next emission, so that readers miss none.
   virtual status reset(const view_identity& identity) = 0;
-  virtual result<std::optional<view_checkpoint>> load() = 0;
+  /// The checkpoint; without one the start, where no ordinal is given again.
+  virtual result<view_checkpoint> load() = 0;
   /// In the order they were taken.
   virtual result<std::vector<journal_batch>> journal() = 0;
   /// Ordinals below it have been stored.

@@ -97,10 +97,10 @@ result<http_response> admin_views::list() const {
 result<http_response> admin_views::read(const http_request& request, std::string name) const {
   const bool asks_late = name.ends_with(late_suffix);
   if (asks_late) name.resize(name.size() - late_suffix.size());
-  const std::string_view state =
-      request.parameter("state").value_or(asks_late ? "late" : "closed");
+  const std::string_view state = request.parameter("state").value_or(asks_late ? "late" : "closed");
   if (state != "open" && state != "closed" && state != "late")
-    return error(error_code::invalid_argument, fmt::format("state '{}' is none of open, closed, late", state));
+    return error(error_code::invalid_argument,
+                 fmt::format("state '{}' is none of open, closed, late", state));
   if (views_ == nullptr)
     return error(error_code::not_found, fmt::format("there is no view '{}'", name));
   MILLRACE_ASSIGN(const view_status view, views_->describe(name));
@@ -122,7 +122,8 @@ result<http_response> admin_views::read(const http_request& request, std::string
     out.content_type = "text/csv; charset=utf-8";
     return out;
   }
-  std::string out = fmt::format("{{\"view\":{},\n\"state\":\"{}\",\"rows\":[", view_json(view), state);
+  std::string out =
+      fmt::format("{{\"view\":{},\n\"state\":\"{}\",\"rows\":[", view_json(view), state);
   append_rows_json(out, columns, rows, 0, rows.rows.size());
   return answer(200, out + "]}\n");
 }

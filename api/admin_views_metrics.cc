@@ -65,8 +65,7 @@ void admin_views::write_metrics(metrics_text& out) const {
   family("groups", "gauge", "groups of the open windows", [](view v) { return v.size.groups; });
   family("windows_open", "gauge", "open windows (panes, where windows hop)",
          [](view v) { return v.size.windows; });
-  family("state_bytes", "gauge", "memory of the open windows",
-         [](view v) { return v.size.bytes; });
+  family("state_bytes", "gauge", "memory of the open windows", [](view v) { return v.size.bytes; });
   family("behind_seconds", "gauge", "arrival of the newest durable record less that folded",
          [](view v) { return static_cast<double>(v.behind_us) * 1e-6; });
   family("fault", "gauge", "1 while the view does not go on, or goes on elsewhere",

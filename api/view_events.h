@@ -1,7 +1,8 @@
 #pragma once
 /// A view's emissions as server-sent events (the WHATWG HTML standard, "Server-sent events"), one
 /// piece after the other. An emission is an event, or several when it is large; the last of them
-/// carries its ordinal as the event's id, so that a client that comes back with it goes on after it.
+/// carries its ordinal as the event's id, so that a client that comes back with it goes on after
+/// it.
 ///
 ///   id: 17
 ///   event: windows
@@ -22,8 +23,8 @@ namespace millrace {
 class view_events {
  public:
   struct options {
-    std::uint64_t from = 0;     ///< ordinal of the first emission
-    bool follow = true;         ///< else it ends where there is nothing more
+    std::uint64_t from = 0;                    ///< ordinal of the first emission
+    bool follow = true;                        ///< else it ends where there is nothing more
     std::uint64_t keep_alive_us = 15'000'000;  ///< a comment after so long without an event
   };
   /// `views` outlives this.

@@ -70,7 +70,8 @@ std::string window_json(const window_plan& window) {
                                 duration_text(window.size_us));
   if (window.kind == window_kind::hopping)
     out += fmt::format(",\"by\":\"{}\"", duration_text(window.hop_us));
-  if (window.offset_us != 0) out += fmt::format(",\"offset\":\"{}\"", duration_text(window.offset_us));
+  if (window.offset_us != 0)
+    out += fmt::format(",\"offset\":\"{}\"", duration_text(window.offset_us));
   return out + "}";
 }
 
@@ -85,8 +86,7 @@ std::string columns_json(const view_plan& plan) {
   for (const view_column& column : columns.keys)
     add(column, ",\"key\":true");
   for (std::size_t i = 0; i < columns.values.size(); ++i)
-    add(columns.values[i],
-        ",\"is\":" + quoted(aggregate_text(plan.aggregates[i], plan)));
+    add(columns.values[i], ",\"is\":" + quoted(aggregate_text(plan.aggregates[i], plan)));
   return out + "]";
 }
 
@@ -94,16 +94,14 @@ std::string columns_json(const view_plan& plan) {
 
 std::string view_json(const view_status& view) {
   const fold_counts& counts = view.counts;
-  std::string out = fmt::format("{{\"name\":{},\"stream\":{},\"backend\":{},\"fault\":{}",
-                                quoted(view.plan.name), quoted(view.plan.stream),
-                                quoted(view.backend), quoted(view.fault));
+  std::string out =
+      fmt::format("{{\"name\":{},\"stream\":{},\"backend\":{},\"fault\":{}", quoted(view.plan.name),
+                  quoted(view.plan.stream), quoted(view.backend), quoted(view.fault));
   out += fmt::format(",\"window\":{},\"columns\":{}", window_json(view.plan.window),
                      columns_json(view.plan));
-  if (view.plan.filter)
-    out += ",\"where\":" + quoted(filter_text(*view.plan.filter, view.plan));
+  if (view.plan.filter) out += ",\"where\":" + quoted(filter_text(*view.plan.filter, view.plan));
   out += ",\"watermark\":";
-  out += view.watermark_us == shard_clock::never ? "null"
-                                                 : quoted(instant_text(view.watermark_us));
+  out += view.watermark_us == shard_clock::never ? "null" : quoted(instant_text(view.watermark_us));
   out += fmt::format(
       ",\"behind_us\":{},\"records\":{{\"folded\":{},\"filtered\":{},\"late\":{},\"no_time\":{},"
       "\"future\":{},\"left_out\":{}}},\"wrong_type_fields\":{}",

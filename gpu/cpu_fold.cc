@@ -34,7 +34,8 @@ bool cpu_fold::submit(fold_job& job) {
     part.counts = {};
     part.late.clear();
   }
-  for (pass& one : passes_) fold(job, one);
+  for (pass& one : passes_)
+    fold(job, one);
   done_ = &job;
   return true;
 }
@@ -71,7 +72,8 @@ void cpu_fold::fold(fold_job& job, pass& with) {
 void cpu_fold::fold_filled(fold_job& job, pass& with) {
   fold_chunk& chunk = with.chunk;
   with.fields.extract(chunk.records, chunk.fields.data(), fold_chunk_records);
-  for (const std::uint32_t view : with.views) views_[view]->fold(chunk, job.views[view]);
+  for (const std::uint32_t view : with.views)
+    views_[view]->fold(chunk, job.views[view]);
   chunk.records.clear();
   chunk.segments.clear();
 }

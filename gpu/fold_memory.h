@@ -48,7 +48,8 @@ class word_arena {
     for (std::size_t i = 0; i < blocks_.size(); ++i) {
       const block& one = blocks_[i];
       const std::size_t used = one.words - (i + 1 == blocks_.size() ? left_ : one.words % words);
-      for (std::size_t at = 0; at + words <= used; at += words) visit(one.first + at);
+      for (std::size_t at = 0; at + words <= used; at += words)
+        visit(one.first + at);
     }
   }
 

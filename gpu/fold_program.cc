@@ -119,9 +119,8 @@ result_value finish_part(const result_part& part, const std::uint64_t* state) {
     case aggregate_kind::stddev: {
       if (values < 2) return {};
       const std::uint64_t* const squares = state + part.word_2;
-      const double deviations = squared_deviations(double_of(at[0]), double_of(at[1]),
-                                                   double_of(squares[0]), double_of(squares[1]),
-                                                   count);
+      const double deviations = squared_deviations(
+          double_of(at[0]), double_of(at[1]), double_of(squares[0]), double_of(squares[1]), count);
       return {bits_of(__builtin_sqrt(deviations / (count - 1))), false};
     }
     case aggregate_kind::min:

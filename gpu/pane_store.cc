@@ -83,9 +83,8 @@ void pane_store::emit(std::int64_t end_us, std::uint64_t rows_max, window_rows& 
   if (from == to) return;
   if (std::next(from) == to) {
     const group_table& groups = from->second->groups;
-    groups.for_each([&](std::uint64_t* row, std::uint64_t) {
-      rows.add(groups.key(row), groups.state(row));
-    });
+    groups.for_each(
+        [&](std::uint64_t* row, std::uint64_t) { rows.add(groups.key(row), groups.state(row)); });
     rows.emit(start_us, end_us, rows_max, out);
     return;
   }
@@ -99,9 +98,8 @@ void pane_store::emit(std::int64_t end_us, std::uint64_t rows_max, window_rows& 
       merge_states(program_, together.state(sum), groups.state(row));
     });
   }
-  together.for_each([&](std::uint64_t* row, std::uint64_t) {
-    rows.add(together.key(row), together.state(row));
-  });
+  together.for_each(
+      [&](std::uint64_t* row, std::uint64_t) { rows.add(together.key(row), together.state(row)); });
   rows.emit(start_us, end_us, rows_max, out);
 }
 

@@ -6,8 +6,9 @@ namespace {
 /// update(words of the part, value's bits, record of the batch) for each value that is not null.
 /// Always inline: GCC 12 takes some of these for functions without effect, and drops their calls.
 template <class Update>
-__attribute__((always_inline)) inline void for_values(const state_part& part, const fold_batch& batch, std::uint32_t first,
-                Update update) {
+__attribute__((always_inline)) inline void for_values(const state_part& part,
+                                                      const fold_batch& batch, std::uint32_t first,
+                                                      Update update) {
   const field_value* const column = batch.chunk->column(part.column);
   for (std::uint32_t i = first; i < batch.count; ++i) {
     const field_value& value = column[batch.index[i]];
@@ -44,7 +45,8 @@ void update_states(const fold_program& program, const fold_batch& batch, std::ui
   for (const state_part& part : program.parts) {
     switch (part.kind) {
       case part_kind::records:
-        for (std::uint32_t i = first; i < batch.count; ++i) ++batch.state[i][part.word];
+        for (std::uint32_t i = first; i < batch.count; ++i)
+          ++batch.state[i][part.word];
         break;
       case part_kind::values:
         update_simple<part_kind::values>(part, batch, first);
@@ -76,7 +78,8 @@ void update_states(const fold_program& program, const fold_batch& batch, std::ui
 }
 
 void merge_states(const fold_program& program, std::uint64_t* state, const std::uint64_t* from) {
-  for (const state_part& part : program.parts) merge_part<plain_words>(part, state, from);
+  for (const state_part& part : program.parts)
+    merge_part<plain_words>(part, state, from);
 }
 
 }  // namespace millrace

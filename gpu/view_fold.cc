@@ -37,7 +37,8 @@ void view_fold::fold(const fold_chunk& chunk, fold_job::view_part& part) {
 }
 
 void view_fold::select(const fold_chunk& chunk, fold_job::view_part& part) {
-  for (const fold_chunk::segment& segment : chunk.segments) select_of_run(chunk, segment, part);
+  for (const fold_chunk::segment& segment : chunk.segments)
+    select_of_run(chunk, segment, part);
 }
 
 void view_fold::select_of_run(const fold_chunk& chunk, const fold_chunk::segment& segment,

@@ -1,6 +1,6 @@
 #pragma once
-/// Where a time lies: its pane or window, whether it is late, whether it may move its shard's clock.
-/// The rules are those of docs/decisions/0002-windows.md.
+/// Where a time lies: its pane or window, whether it is late, whether it may move its shard's
+/// clock. The rules are those of docs/decisions/0002-windows.md.
 #include <cstdint>
 
 #include "gpu/host_device.h"
