@@ -26,8 +26,7 @@ class record_block {
     bytes_.resize(bytes + 64);
     std::byte* next = bytes_.data();
     for (const std::string& one : data) {
-      const std::uint32_t stride =
-          write_record(next, key, std::as_bytes(std::span(one)), nullptr);
+      const std::uint32_t stride = write_record(next, key, std::as_bytes(std::span(one)), nullptr);
       records_.push_back({next, 1'700'000'000'000'000, records_.size(), 0, stride});
       data_bytes_ += one.size();
       next += stride;
@@ -60,11 +59,14 @@ std::vector<std::string> json_documents() {
   for (std::size_t i = 0; i < block_records; ++i) {
     documents.push_back(
         R"({"ts":)" + std::to_string(1'700'000'000'000 + i * 7) + R"(,"host":"web-)" +
-        digits(random, 3) + R"(.example.net","region":"eu-central-1","method":"GET","path":"/api/v1/items/)" +
+        digits(random, 3) +
+        R"(.example.net","region":"eu-central-1","method":"GET","path":"/api/v1/items/)" +
         digits(random, 7) + R"(","status":)" + std::to_string(200 + random() % 300) +
-        R"(,"user":{"id":)" + digits(random, 8) + R"(,"plan":"basic"},"ua":"curl/7.88.1 x86_64","ref":")" +
+        R"(,"user":{"id":)" + digits(random, 8) +
+        R"(,"plan":"basic"},"ua":"curl/7.88.1 x86_64","ref":")" +
         R"(https://example.net/start","cached":false,"bytes_in":)" + digits(random, 4) +
-        R"(,"latency_ms":)" + digits(random, 3) + "." + digits(random, 2) + R"(,"tags":["a","b"]})");
+        R"(,"latency_ms":)" + digits(random, 3) + "." + digits(random, 2) +
+        R"(,"tags":["a","b"]})");
   }
   return documents;
 }
@@ -85,8 +87,9 @@ void run(benchmark::State& state, const record_block& block, const extractor& pl
     nulls += value.is_null() ? 1 : 0;
   if (nulls > 0) state.SkipWithError("a field was not found");
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * block.data_bytes()));
-  state.counters["records"] = benchmark::Counter(
-      static_cast<double>(state.iterations() * block.records().size()), benchmark::Counter::kIsRate);
+  state.counters["records"] =
+      benchmark::Counter(static_cast<double>(state.iterations() * block.records().size()),
+                         benchmark::Counter::kIsRate);
   state.counters["record_bytes"] =
       static_cast<double>(block.data_bytes()) / static_cast<double>(block.records().size());
 }
@@ -111,8 +114,8 @@ void json_3_fields(benchmark::State& state, simd_level level) {
 }
 
 void json_1_early_field(benchmark::State& state, simd_level level) {
-  extract(state, json_documents(), record_layout::json,
-          {json_field("ts", field_type::timestamp)}, level);
+  extract(state, json_documents(), record_layout::json, {json_field("ts", field_type::timestamp)},
+          level);
 }
 
 void json_simdjson(benchmark::State& state) {

@@ -34,8 +34,8 @@ void read_texts(const extract_tables& tables, const extract_field& field, const 
     out[i] = read_binary(tables, field, some.parts[i].data);
 }
 
-void read_binary_column(const extract_tables& tables, const extract_field& field,
-                        const chunk& some, field_value* out) {
+void read_binary_column(const extract_tables& tables, const extract_field& field, const chunk& some,
+                        field_value* out) {
   switch (field.binary) {
     case binary_kind::i8:
       return read_numbers<binary_kind::i8>(field, some, out);

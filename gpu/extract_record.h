@@ -3,6 +3,7 @@
 #include "gpu/access_log_scan.h"
 #include "gpu/binary_read.h"
 #include "gpu/csv_scan.h"
+#include "gpu/json_byte_cursor.h"
 #include "gpu/json_scan.h"
 
 namespace millrace {

@@ -1,6 +1,7 @@
 #pragma once
 /// Where the structural characters of a JSON document are, found with vector instructions, a window
-/// of the document at a time. What is structural: see json_scan.h; json_byte_cursor is the reference.
+/// of the document at a time. What is structural: see json_scan.h; json_byte_cursor is the
+/// reference.
 #include "gpu/scan_bits.h"
 #include "gpu/simd_level.h"
 
@@ -21,8 +22,8 @@ struct json_index_state {
 /// Room for the positions in a window; those who fill it write whole vectors.
 inline constexpr std::uint32_t json_positions_max = json_window_bytes + 16;
 
-/// Appends the positions in the next window to `out` and returns how many. Only the document's bytes
-/// are read.
+/// Appends the positions in the next window to `out` and returns how many. Only the document's
+/// bytes are read.
 using json_index_function = std::uint32_t (*)(const std::byte* document, std::uint32_t count,
                                               json_index_state& state, std::uint32_t* out);
 

@@ -1,8 +1,8 @@
 // Compiled with -mavx2.
 #if defined(__x86_64__)
-#include <immintrin.h>
-
 #include <cstring>
+
+#include <immintrin.h>
 
 #include "gpu/json_index_vectors.h"
 
@@ -22,11 +22,10 @@ struct avx2 {
   /// [ and { differ in one bit, so do ] and }.
   static inline __m256i structural(__m256i bytes) {
     const __m256i braces = _mm256_or_si256(bytes, _mm256_set1_epi8(0x20));
-    return _mm256_or_si256(
-        _mm256_or_si256(_mm256_cmpeq_epi8(braces, _mm256_set1_epi8('{')),
-                        _mm256_cmpeq_epi8(braces, _mm256_set1_epi8('}'))),
-        _mm256_or_si256(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(':')),
-                        _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(','))));
+    return _mm256_or_si256(_mm256_or_si256(_mm256_cmpeq_epi8(braces, _mm256_set1_epi8('{')),
+                                           _mm256_cmpeq_epi8(braces, _mm256_set1_epi8('}'))),
+                           _mm256_or_si256(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(':')),
+                                           _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(','))));
   }
 
   static inline block_masks masks(const std::byte* bytes) {

@@ -26,9 +26,9 @@ struct avx512 {
   }
 
   static inline std::uint32_t* append(std::uint64_t bits, std::uint32_t base, std::uint32_t* out) {
-    __m512i numbers = _mm512_add_epi32(
-        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-        _mm512_set1_epi32(static_cast<int>(base)));
+    __m512i numbers =
+        _mm512_add_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                         _mm512_set1_epi32(static_cast<int>(base)));
     for (int quarter = 0; quarter < 4; ++quarter) {
       const auto some = static_cast<__mmask16>(bits);
       _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(some, numbers));

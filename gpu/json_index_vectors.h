@@ -3,8 +3,9 @@
 /// set each, and depending on their `Isa`, as md5_vectors.h explains.
 ///
 /// `Isa` gives masks(bytes), which looks at 64 bytes, masks_of_some(bytes, count), which reads only
-/// `count` of them and takes the others as blanks, and append(bits, base, out): base plus the number
-/// of each bit that is set, in order, to `out`; returns behind the last, up to 16 more may be written.
+/// `count` of them and takes the others as blanks, and append(bits, base, out): base plus the
+/// number of each bit that is set, in order, to `out`; returns behind the last, up to 16 more may
+/// be written.
 #include "gpu/json_index.h"
 
 namespace millrace::json_detail {
@@ -17,7 +18,8 @@ struct block_masks {
   std::uint64_t structural;  ///< brackets, colons and commas, also inside strings
 };
 
-/// Each bit is the parity of those up to it: ones from an opening quote up to before the closing one.
+/// Each bit is the parity of those up to it: ones from an opening quote up to before the closing
+/// one.
 template <class Isa>
 inline std::uint64_t parity_up_to(std::uint64_t bits) {
   for (int shift = 1; shift < 64; shift *= 2)
@@ -46,8 +48,8 @@ std::uint32_t index_window(const std::byte* document, std::uint32_t count, json_
   const std::uint32_t left = count - state.at;
   const std::uint32_t end = left < json_window_bytes ? count : state.at + json_window_bytes;
   for (std::uint32_t at = state.at; at < end; at += 64) {
-    const block_masks block = end - at >= 64 ? Isa::masks(document + at)
-                                             : Isa::masks_of_some(document + at, end - at);
+    const block_masks block =
+        end - at >= 64 ? Isa::masks(document + at) : Isa::masks_of_some(document + at, end - at);
     std::uint64_t escaped = state.escaped;
     if (block.backslashes != 0) {
       escaped = escaped_characters<Isa>(block.backslashes, state.escaped);

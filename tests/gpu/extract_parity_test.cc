@@ -1,5 +1,5 @@
-// extract() at every level against extract_record(), on documents that are valid, damaged or hostile;
-// and against simdjson on valid ones.
+// extract() at every level against extract_record(), on documents that are valid, damaged or
+// hostile; and against simdjson on valid ones.
 #include <algorithm>
 #include <fstream>
 #include <random>
@@ -79,10 +79,19 @@ class document_maker {
       text_ += " \t\n\r"[pick(4)];
   }
   void string() {
-    static constexpr const char* parts[] = {
-        "x",   "value", "\\\"", "\\\\", "\\/", "\\u0041", "\\u00e9", "\\ud83d\\ude00", "\\n",
-        "é",   "漢",    "😀",   "{",    "}",   "[",       "]",       ":",              ",",
-        " ",   "'",     "\\t",  "\\b",  "\\f", "\\r",     "\\u0000", "0123456789abcdef"};
+    static constexpr const char* parts[] = {"x",       "value",
+                                            "\\\"",    "\\\\",
+                                            "\\/",     "\\u0041",
+                                            "\\u00e9", "\\ud83d\\ude00",
+                                            "\\n",     "é",
+                                            "漢",      "😀",
+                                            "{",       "}",
+                                            "[",       "]",
+                                            ":",       ",",
+                                            " ",       "'",
+                                            "\\t",     "\\b",
+                                            "\\f",     "\\r",
+                                            "\\u0000", "0123456789abcdef"};
     text_ += '"';
     for (std::size_t i = pick(pick(10) == 0 ? 60 : 6); i > 0; --i)
       text_ += parts[pick(std::size(parts))];
@@ -109,7 +118,9 @@ class document_maker {
         text_ += pick(2) == 0 ? "true" : "false";
         break;
       case 5:
-        text_ += pick(3) == 0 ? "null" : pick(2) == 0 ? "\"2026-01-31T12:00:00.25Z\"" : "1446249499.5";
+        text_ += pick(3) == 0   ? "null"
+                 : pick(2) == 0 ? "\"2026-01-31T12:00:00.25Z\""
+                                : "1446249499.5";
         break;
       case 6:
         array(depth + 1);
@@ -213,7 +224,8 @@ TEST(extract_parity, damaged_documents) {
 TEST(extract_parity, hostile_documents) {
   record_set set;
   for (const std::size_t depth : {1, 63, 64, 65, 511, 512, 513, 100'000}) {
-    for (const char* open : {"[", "{\"c\":", "{\"c\":{\"e\":[0,", "{\"a\":[", "\\", "\"", "\\\"", "}"}) {
+    for (const char* open :
+         {"[", "{\"c\":", "{\"c\":{\"e\":[0,", "{\"a\":[", "\\", "\"", "\\\"", "}"}) {
       std::string nested;
       for (std::size_t i = 0; i < depth; ++i)
         nested += open;
@@ -224,27 +236,60 @@ TEST(extract_parity, hostile_documents) {
       set.add("{\"x\":" + nested + std::string(depth, '}') + ",\"a\":1}");
     }
   }
-  for (const char* text : {"", " ", "{", "[", "\"", "null", "5", "{}", "[]", "}", "]", ":", ",", "{]",
-                           "[}", "{,}", "{:}", "{\"a\"}", "{\"a\":}", "{\"a\":,}", "{\"a\":1,}",
-                           "{\"a\":1\"b\":2}", "{\"a\" 1}", "{a:1}", "{\"a\":1}}", "{\"a\":{]}",
-                           "{\"c\":{\"d\":1]}", "{\"b\":\"\\u12\"}", "{\"b\":\"\\ud800\"}",
-                           "{\"b\":\"\\ud800\\u0041\"}", "{\"b\":\"\\udc00\"}", "{\"b\":\"\xff\"}",
-                           "{\"b\":\"\xc3\"}", "{\"b\":\"a\nb\"}", "{\"b\":\"x\"\"y\"}"}) {
+  for (const char* text : {"",
+                           " ",
+                           "{",
+                           "[",
+                           "\"",
+                           "null",
+                           "5",
+                           "{}",
+                           "[]",
+                           "}",
+                           "]",
+                           ":",
+                           ",",
+                           "{]",
+                           "[}",
+                           "{,}",
+                           "{:}",
+                           "{\"a\"}",
+                           "{\"a\":}",
+                           "{\"a\":,}",
+                           "{\"a\":1,}",
+                           "{\"a\":1\"b\":2}",
+                           "{\"a\" 1}",
+                           "{a:1}",
+                           "{\"a\":1}}",
+                           "{\"a\":{]}",
+                           "{\"c\":{\"d\":1]}",
+                           "{\"b\":\"\\u12\"}",
+                           "{\"b\":\"\\ud800\"}",
+                           "{\"b\":\"\\ud800\\u0041\"}",
+                           "{\"b\":\"\\udc00\"}",
+                           "{\"b\":\"\xff\"}",
+                           "{\"b\":\"\xc3\"}",
+                           "{\"b\":\"a\nb\"}",
+                           "{\"b\":\"x\"\"y\"}"}) {
     set.add(text);
   }
   expect_same_everywhere(record_layout::json, json_fields, set);
 }
 
 const std::vector<field_plan> csv_fields = {
-    csv_field(0, field_type::string),   csv_field(1, field_type::int64),
-    csv_field(1, field_type::float64),  csv_field(4, field_type::string),
-    csv_field(5, field_type::boolean),  csv_field(40, field_type::string),
+    csv_field(0, field_type::string),
+    csv_field(1, field_type::int64),
+    csv_field(1, field_type::float64),
+    csv_field(4, field_type::string),
+    csv_field(5, field_type::boolean),
+    csv_field(40, field_type::string),
     csv_field(3, field_type::timestamp, time_format::rfc3339)};
 
 TEST(extract_parity, lines_of_csv_whole_and_damaged) {
   document_maker maker(4);
-  static constexpr const char* parts[] = {"12", "-3.5", "\"a,b\"", "\"say \"\"hi\"\"\"", "", "\"\"",
-                                          "text", "true", "2026-01-31T12:00:00Z", "a\"b", "é"};
+  static constexpr const char* parts[] = {"12",   "-3.5", "\"a,b\"", "\"say \"\"hi\"\"\"",   "",
+                                          "\"\"", "text", "true",    "2026-01-31T12:00:00Z", "a\"b",
+                                          "é"};
   record_set set;
   for (int i = 0; i < 20'000; ++i) {
     std::string line;
@@ -300,7 +345,9 @@ TEST(extract_parity, binary_records_of_any_length) {
   for (int i = 0; i < 3'000; ++i) {
     std::string data(random() % 60, '\0');
     for (char& c : data)
-      c = static_cast<char>(i % 3 == 0 ? '0' + random() % 10 : i % 3 == 1 ? random() % 2 : random());
+      c = static_cast<char>(i % 3 == 0   ? '0' + random() % 10
+                            : i % 3 == 1 ? random() % 2
+                                         : random());
     set.add(data);
   }
   expect_same_everywhere(record_layout::binary, fields, set);
@@ -311,7 +358,7 @@ std::string by_simdjson(simdjson::dom::element at, const std::vector<std::string
                         field_type type) {
   for (const std::string& name : names) {
     simdjson::dom::element next;
-    const bool element = !name.empty() && name[0] >= '0' && name[0] <= '9';
+    const bool element = !name.empty() && name.find_first_not_of("0123456789") == name.npos;
     const auto failure = element ? at.at(std::stoul(name)).get(next) : at.at_key(name).get(next);
     if (failure) return "missing";
     at = next;
@@ -326,7 +373,8 @@ std::string by_simdjson(simdjson::dom::element at, const std::vector<std::string
     case field_type::float64: {
       double value;
       if (at.get(value)) return "wrong_type";
-      std::snprintf(text, sizeof text, "%a", value);
+      // It reads -0 as a whole number, which has no sign there.
+      std::snprintf(text, sizeof text, "%a", value == 0 ? 0.0 : value);
       return text;
     }
     case field_type::boolean: {
@@ -363,9 +411,11 @@ std::size_t expect_as_simdjson(const std::vector<std::string>& documents,
   for (std::size_t i = 0; i < documents.size(); ++i) {
     simdjson::dom::element root;
     if (parser.parse(documents[i]).get(root)) continue;
+    if (!root.is_object() && !root.is_array()) continue;  // no fields in that: no document for us
     ++valid;
     for (std::size_t f = 0; f < fields.size(); ++f) {
-      EXPECT_EQ(show(values[f * documents.size() + i], fields[f].type),
+      const std::string seen = show(values[f * documents.size() + i], fields[f].type);
+      EXPECT_EQ(seen == "-0x0p+0" ? "0x0p+0" : seen,
                 by_simdjson(root, wanted[f].names, fields[f].type))
           << fields[f].name << " of " << documents[i];
       if (testing::Test::HasFailure()) return valid;
@@ -400,7 +450,8 @@ TEST(extract_parity, generated_documents_give_what_simdjson_finds) {
 
 TEST(extract_parity, nginx_status_documents_give_what_simdjson_finds) {
   const char* const given = std::getenv("MILLRACE_TEST_DATA");
-  const std::string path = std::string(given != nullptr ? given : "../shared/data") + "/nginx_plus.jsonl";
+  const std::string path =
+      std::string(given != nullptr ? given : "../shared/data") + "/nginx_plus.jsonl";
   std::ifstream file(path);
   if (!file) GTEST_SKIP() << "skipped: there is no " << path;
   std::vector<std::string> documents;
