@@ -1,7 +1,7 @@
 #pragma once
-/// The state of one group: 64-bit words, laid out once for a view (fold_program.h), the same on both
-/// sides and in snapshots. It is made of parts that several aggregates may share: avg, sum and count
-/// of one field use the same words. Null values and the NaN of quantiles change nothing.
+/// The state of one group: 64-bit words, laid out once for a view (fold_program.h), the same on
+/// both sides and in snapshots. It is made of parts that several aggregates may share: avg, sum and
+/// count of one field use the same words. Null values and the NaN of quantiles change nothing.
 ///
 ///   part        words  meaning                                     empty     update
 ///   records     1      records                                     0         add
@@ -123,7 +123,8 @@ MILLRACE_HOST_DEVICE inline bool is_before(const std::uint64_t* a, const std::ui
 MILLRACE_HOST_DEVICE inline void take_place(part_kind kind, std::uint64_t* at,
                                             const std::uint64_t* candidate) {
   if (is_before(candidate, at) != (kind == part_kind::first)) return;
-  for (int i = 0; i < 4; ++i) at[i] = candidate[i];
+  for (int i = 0; i < 4; ++i)
+    at[i] = candidate[i];
 }
 
 /// One value that is not null into one part. Everything but first, last and the sketches.

@@ -1,8 +1,8 @@
 #pragma once
 /// Quantiles from counts in bins of nearly constant relative width (the idea of DDSketch, by
 /// C. Masson and others, VLDB 2019). A bin is the sign, the exponent and the first six bits of the
-/// mantissa of a double: no logarithm, the same on both sides, exact to merge. Any value of a bin is
-/// within 1 / 128 (0.79 %) of its middle.
+/// mantissa of a double: no logarithm, the same on both sides, exact to merge. Any value of a bin
+/// is within 1 / 128 (0.79 %) of its middle.
 ///
 /// Zero and what is closer to it than 2^-1022 have one bin; infinities have one each; NaN is left
 /// out, as nulls are. Integers count as their doubles.

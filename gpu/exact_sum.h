@@ -52,9 +52,8 @@ MILLRACE_HOST_DEVICE inline exact_double product_of(double a, double b) {
   }
   const exact_double x = split_of(a);
   const exact_double y = split_of(b);
-  return {product,
-          ((x.rounded * y.rounded - product) + x.rounded * y.lost + x.lost * y.rounded) +
-              x.lost * y.lost};
+  return {product, ((x.rounded * y.rounded - product) + x.rounded * y.lost + x.lost * y.rounded) +
+                       x.lost * y.lost};
 }
 
 /// A 128-bit sum as a double: the same on both sides, within 2 roundings.
@@ -64,14 +63,14 @@ MILLRACE_HOST_DEVICE inline double sum_as_double(std::uint64_t low, std::uint64_
     low = ~low + 1;
     high = ~high + (low == 0 ? 1 : 0);
   }
-  const double size =
-      static_cast<double>(high) * 18446744073709551616.0 + static_cast<double>(low);
+  const double size = static_cast<double>(high) * 18446744073709551616.0 + static_cast<double>(low);
   return negative ? -size : size;
 }
 
-/// Sum of the squares of deviations from the mean, Σx² - (Σx)²/n, from sums given as rounded part and
-/// loss. Both parts are carried throughout, so that deviations of 1e-12 of the mean still show.
-/// Never negative; NaN where a sum is not finite.
+/// Sum of the squares of deviations from the mean, Σx² - (Σx)²/n, from sums given as rounded part
+/// and loss. Both parts are carried throughout, so that deviations of 1e-12 of the mean still show.
+/// Never negative; NaN where a sum is not finite (values past 1e154 have no squares), 0 where
+/// squares vanish (values below 1e-162).
 MILLRACE_HOST_DEVICE inline double squared_deviations(double sum, double sum_lost, double squares,
                                                       double squares_lost, double n) {
   const double mean = (sum + sum_lost) / n;

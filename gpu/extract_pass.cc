@@ -8,14 +8,22 @@
 namespace millrace {
 namespace {
 
-bool is_same(const json_source& a, const json_source& b) { return a.path == b.path; }
-bool is_same(const csv_source& a, const csv_source& b) { return a.column == b.column; }
-bool is_same(const access_log_source& a, const access_log_source& b) { return a.part == b.part; }
+bool is_same(const json_source& a, const json_source& b) {
+  return a.path == b.path;
+}
+bool is_same(const csv_source& a, const csv_source& b) {
+  return a.column == b.column;
+}
+bool is_same(const access_log_source& a, const access_log_source& b) {
+  return a.part == b.part;
+}
 bool is_same(const binary_source& a, const binary_source& b) {
   return a.offset == b.offset && a.bytes == b.bytes && a.kind == b.kind &&
          a.big_endian == b.big_endian;
 }
-bool is_same(builtin_field a, builtin_field b) { return a == b; }
+bool is_same(builtin_field a, builtin_field b) {
+  return a == b;
+}
 
 /// Whether they extract to the same values, whatever their names.
 bool is_same_field(const field_plan& a, const field_plan& b) {

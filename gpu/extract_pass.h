@@ -14,7 +14,7 @@ struct extract_pass {
   char csv_delimiter = ',';
   std::vector<field_plan> fields;  ///< of all its views, each once
   struct view {
-    std::uint32_t number = 0;             ///< of the plans
+    std::uint32_t number = 0;            ///< of the plans
     std::vector<std::uint16_t> columns;  ///< where each field of its plan is among `fields`
   };
   std::vector<view> views;

@@ -11,7 +11,8 @@
 
 namespace millrace {
 
-/// Records that go through the steps together: enough to hide a miss of the cache behind the others.
+/// Records that go through the steps together: enough to hide a miss of the cache behind the
+/// others.
 inline constexpr std::uint32_t fold_chunk_records = 256;
 
 /// Records and their extracted fields, of one block but of one or more of its runs.

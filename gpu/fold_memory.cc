@@ -1,10 +1,10 @@
 #include "gpu/fold_memory.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstring>
 #include <new>
+
+#include <sys/mman.h>
 
 namespace millrace {
 namespace {
@@ -40,7 +40,8 @@ void give_words(memory_budget& budget, std::uint64_t* block, std::size_t words) 
 }
 
 word_arena::~word_arena() {
-  for (const block& one : blocks_) give_words(budget_, one.first, one.words);
+  for (const block& one : blocks_)
+    give_words(budget_, one.first, one.words);
 }
 
 std::uint64_t* word_arena::take_block(std::size_t words) {

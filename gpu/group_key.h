@@ -61,7 +61,8 @@ class key_writer {
     return true;
   }
   MILLRACE_HOST_DEVICE void fill_word() const {
-    for (std::uint32_t at = bytes_; at % 8 != 0; ++at) out_[at] = std::byte{0};
+    for (std::uint32_t at = bytes_; at % 8 != 0; ++at)
+      out_[at] = std::byte{0};
   }
   MILLRACE_HOST_DEVICE std::uint32_t bytes() const { return bytes_; }
 

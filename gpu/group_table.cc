@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstring>
 
+#include "gpu/value_hash.h"
+
 namespace millrace {
 namespace {
 
@@ -15,6 +17,15 @@ constexpr std::size_t load_parts = 8;
 constexpr std::size_t load_parts_max = 5;
 
 }  // namespace
+
+padded_key::padded_key(byte_view key)
+    : bytes_(static_cast<std::uint32_t>(key.size())), words_((key.size() + 7) / 8) {
+  if (!key.empty()) std::memcpy(words_.data(), key.data(), key.size());
+}
+
+std::uint64_t padded_key::hash() const {
+  return hash_words(words_.data(), static_cast<std::uint32_t>(words_.size()));
+}
 
 group_table::slot group_table::no_slots[2];
 
@@ -32,7 +43,8 @@ group_table::group_table(std::optional<std::uint32_t> key_bytes,
 
 group_table::~group_table() {
   budget_.groups -= size_;
-  if (slots_ != no_slots) give_words(budget_, reinterpret_cast<std::uint64_t*>(slots_), slot_words * (mask_ + 1));
+  if (slots_ != no_slots)
+    give_words(budget_, reinterpret_cast<std::uint64_t*>(slots_), slot_words * (mask_ + 1));
 }
 
 bool group_table::resize(std::size_t slots) {
@@ -46,13 +58,15 @@ bool group_table::resize(std::size_t slots) {
   for (std::size_t i = 0; i < old_count; ++i) {
     if (old[i].row != nullptr) place(old[i].hash, old[i].row);
   }
-  if (old_count != 0) give_words(budget_, reinterpret_cast<std::uint64_t*>(old), slot_words * old_count);
+  if (old_count != 0)
+    give_words(budget_, reinterpret_cast<std::uint64_t*>(old), slot_words * old_count);
   return true;
 }
 
 void group_table::place(std::uint64_t hash, std::uint64_t* row) {
   std::size_t at = hash >> shift_;
-  while (slots_[at].row != nullptr) at = (at + 1) & mask_;
+  while (slots_[at].row != nullptr)
+    at = (at + 1) & mask_;
   slots_[at] = {hash, row};
 }
 
@@ -119,7 +133,8 @@ key_ref group_table::key(const std::uint64_t* row) const {
 
 void group_table::erase(std::uint64_t hash, std::uint64_t* row) {
   std::size_t hole = hash >> shift_;
-  while (slots_[hole].row != row) hole = (hole + 1) & mask_;
+  while (slots_[hole].row != row)
+    hole = (hole + 1) & mask_;
   // What stands behind moves up, unless it would then stand before its home.
   for (std::size_t at = (hole + 1) & mask_; slots_[at].row != nullptr; at = (at + 1) & mask_) {
     const std::size_t home = slots_[at].hash >> shift_;

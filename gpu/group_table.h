@@ -6,12 +6,25 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "base/types.h"
 #include "gpu/fold_batch.h"
 #include "gpu/fold_memory.h"
 
 namespace millrace {
+
+/// A key's bytes as words, filled with zeros, and its hash.
+class padded_key {
+ public:
+  explicit padded_key(byte_view key);
+  key_ref key() const { return {words_.data(), bytes_}; }
+  std::uint64_t hash() const;
+
+ private:
+  std::uint32_t bytes_;
+  std::vector<std::uint64_t> words_;
+};
 
 class group_table {
  public:
@@ -30,13 +43,15 @@ class group_table {
   /// The row that the hash alone speaks for, or null: to be fetched ahead.
   std::uint64_t* guess(std::uint64_t hash) const {
     std::size_t at = hash >> shift_;
-    while (slots_[at].row != nullptr && slots_[at].hash != hash) at = (at + 1) & mask_;
+    while (slots_[at].row != nullptr && slots_[at].hash != hash)
+      at = (at + 1) & mask_;
     return slots_[at].row;
   }
   bool has_key(const std::uint64_t* row, key_ref key) const {
     if (!is_inline_) return has_far_key(row, key);
     std::uint64_t different = 0;
-    for (std::uint32_t i = 0; i < head_words_; ++i) different |= row[i] ^ key.words[i];
+    for (std::uint32_t i = 0; i < head_words_; ++i)
+      different |= row[i] ^ key.words[i];
     return different == 0;
   }
   /// The group's row, or null.

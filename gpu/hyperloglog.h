@@ -29,7 +29,8 @@ struct hll_update {
 MILLRACE_HOST_DEVICE inline hll_update hll_update_of(std::uint64_t hash) {
   const std::uint64_t rest = hash << hll_precision;
   std::uint32_t rank = 1;
-  for (std::uint64_t bit = sign_bit; rank < hll_rank_max && (rest & bit) == 0; bit >>= 1) ++rank;
+  for (std::uint64_t bit = sign_bit; rank < hll_rank_max && (rest & bit) == 0; bit >>= 1)
+    ++rank;
   return {static_cast<std::uint32_t>(hash >> (64 - hll_precision)), rank};
 }
 
@@ -67,7 +68,8 @@ MILLRACE_HOST_DEVICE inline std::uint64_t hll_estimate(const std::uint32_t* rank
     full = full / 3;
   }
   double sum = registers * full;
-  for (std::uint32_t rank = hll_rank_max - 1; rank >= 1; --rank) sum = 0.5 * (sum + ranks[rank]);
+  for (std::uint32_t rank = hll_rank_max - 1; rank >= 1; --rank)
+    sum = 0.5 * (sum + ranks[rank]);
   // σ(C/m): the registers that are empty.
   x = ranks[0] / registers;
   double y = 1;

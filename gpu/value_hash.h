@@ -27,7 +27,8 @@ inline constexpr std::uint64_t hash_start = 0x2545f4914f6cdd1du;
 MILLRACE_HOST_DEVICE inline std::uint64_t hash_words(const std::uint64_t* words,
                                                      std::uint32_t count) {
   std::uint64_t state = hash_start;
-  for (std::uint32_t i = 0; i < count; ++i) state = hash_step(state, words[i]);
+  for (std::uint32_t i = 0; i < count; ++i)
+    state = hash_step(state, words[i]);
   return hash_finish(state);
 }
 

@@ -159,8 +159,7 @@ std::size_t literal_of(field_type type) {
   }
 }
 
-status checker::check_filter(const filter_plan& part, std::size_t depth,
-                             std::size_t& terms) const {
+status checker::check_filter(const filter_plan& part, std::size_t depth, std::size_t& terms) const {
   using kind = filter_plan::kind;
   if (depth > filter_nesting_max) {
     return wrong("the filter is nested deeper than " + std::to_string(filter_nesting_max));
@@ -176,7 +175,8 @@ status checker::check_filter(const filter_plan& part, std::size_t depth,
   if (part.op == kind::negation && part.parts.size() != 1) {
     return wrong("a not of the filter is of " + std::to_string(part.parts.size()) + " parts");
   }
-  for (const filter_plan& one : part.parts) MILLRACE_TRY(check_filter(one, depth + 1, terms));
+  for (const filter_plan& one : part.parts)
+    MILLRACE_TRY(check_filter(one, depth + 1, terms));
   return {};
 }
 
@@ -213,8 +213,8 @@ status checker::check_comparison(const filter_plan& part) const {
 
 status checker::check_group() const {
   if (plan_.group_by.size() > group_fields_max) {
-    return wrong("groups by " + std::to_string(plan_.group_by.size()) +
-                 " fields, the limit is " + std::to_string(group_fields_max));
+    return wrong("groups by " + std::to_string(plan_.group_by.size()) + " fields, the limit is " +
+                 std::to_string(group_fields_max));
   }
   for (const std::uint16_t index : plan_.group_by) {
     if (index >= plan_.fields.size()) {
@@ -237,8 +237,8 @@ status checker::check_window() const {
                  std::to_string(window.hop_us));
   }
   if (window.hop_us < 1 || window.size_us % window.hop_us != 0) {
-    return wrong("the hop of " + std::to_string(window.hop_us) + " us does not divide the window of " +
-                 size + " us");
+    return wrong("the hop of " + std::to_string(window.hop_us) +
+                 " us does not divide the window of " + size + " us");
   }
   if (window.size_us / window.hop_us > panes_of_a_window_max) {
     return wrong("a window of " + std::to_string(window.size_us / window.hop_us) +
@@ -273,8 +273,8 @@ status checker::check_times() const {
 
 status checker::check_aggregates() const {
   if (plan_.aggregates.empty() || plan_.aggregates.size() > aggregates_max) {
-    return wrong("has " + std::to_string(plan_.aggregates.size()) + " aggregates; it must be 1 to " +
-                 std::to_string(aggregates_max));
+    return wrong("has " + std::to_string(plan_.aggregates.size()) +
+                 " aggregates; it must be 1 to " + std::to_string(aggregates_max));
   }
   for (std::size_t i = 0; i < plan_.aggregates.size(); ++i) {
     const aggregate_plan& one = plan_.aggregates[i];
@@ -317,8 +317,8 @@ status checker::check_aggregate(const aggregate_plan& one) const {
   }
   const field_plan& of = field(*one.field);
   if (!takes(one.kind, of.type)) {
-    return wrong(name + " of the " + std::string(to_string(of.type)) + " field " +
-                 quoted(of.name) + " is not supported");
+    return wrong(name + " of the " + std::string(to_string(of.type)) + " field " + quoted(of.name) +
+                 " is not supported");
   }
   if (one.kind == aggregate_kind::approx_percentile && !(one.quantile >= 0 && one.quantile <= 1)) {
     return wrong(name + " at " + std::to_string(one.quantile) + "; it must be 0 to 1");
@@ -334,7 +334,8 @@ status checker::check_top() const {
   }
   if (plan_.top->count == 0) return wrong("the top 0 rows");
   if (plan_.window.kind == window_kind::session) {
-    return wrong("the top rows of sessions: each has its own times, so there is nothing to compare");
+    return wrong(
+        "the top rows of sessions: each has its own times, so there is nothing to compare");
   }
   return {};
 }
@@ -350,8 +351,8 @@ status checker::check_limits() const {
   const std::int64_t panes =
       window.kind == window_kind::hopping ? window.size_us / window.hop_us : 1;
   MILLRACE_TRY(in_range("groups_max", plan_.groups_max, 1, groups_max));
-  MILLRACE_TRY(in_range("windows_max", plan_.windows_max, static_cast<std::uint64_t>(panes),
-                        windows_max));
+  MILLRACE_TRY(
+      in_range("windows_max", plan_.windows_max, static_cast<std::uint64_t>(panes), windows_max));
   return in_range("state_bytes_max", plan_.state_bytes_max, state_bytes_min,
                   std::numeric_limits<std::int64_t>::max());
 }
@@ -373,11 +374,9 @@ std::string_view to_string(window_kind kind) {
 }
 
 std::string_view to_string(aggregate_kind kind) {
-  constexpr std::string_view names[] = {"count",  "sum",
-                                        "min",    "max",
-                                        "avg",    "stddev",
-                                        "approx_count_distinct", "approx_percentile",
-                                        "first",  "last"};
+  constexpr std::string_view names[] = {
+      "count", "sum", "min", "max", "avg", "stddev", "approx_count_distinct", "approx_percentile",
+      "first", "last"};
   return names[static_cast<std::size_t>(kind)];
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-/// Where a time lies: its pane or window, whether it is late, whether it may move its shard's clock.
-/// The rules are those of docs/decisions/0002-windows.md.
+/// Where a time lies: its pane or window, whether it is late, whether it may move its shard's
+/// clock. The rules are those of docs/decisions/0002-windows.md.
 #include <cstdint>
 
 #include "gpu/host_device.h"
@@ -14,6 +14,9 @@ inline constexpr std::int64_t event_time_max_us = 1ll << 61;
 inline constexpr std::int64_t window_us_max = 3650ll * 24 * 3600 * 1'000'000;
 /// A clock or floor that was never set (shard_clock::never).
 inline constexpr std::int64_t time_never = INT64_MIN;
+
+/// Watermarks beyond it close nothing more.
+inline constexpr std::int64_t watermark_max_us = 2 * event_time_max_us;
 
 MILLRACE_HOST_DEVICE inline bool is_event_time(std::int64_t time_us) {
   return time_us >= -event_time_max_us && time_us < event_time_max_us;

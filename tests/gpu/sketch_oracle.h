@@ -24,12 +24,14 @@ class distinct_oracle {
   }
   void add_text(const std::string& text) {
     byte_hasher hasher;
-    for (const char c : text) hasher.add(static_cast<unsigned char>(c));
+    for (const char c : text)
+      hasher.add(static_cast<unsigned char>(c));
     add_hash(hasher.finish());
   }
   std::uint64_t estimate() const {
     std::array<std::uint32_t, hll_rank_max + 1> ranks{};
-    for (const std::uint32_t one : registers_) ++ranks[one];
+    for (const std::uint32_t one : registers_)
+      ++ranks[one];
     return hll_estimate(ranks.data());
   }
 
