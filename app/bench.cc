@@ -24,8 +24,8 @@ struct bench_part {
 constexpr bench_part parts[] = {
     {"hardware", bench_hardware}, {"stages", bench_stages},   {"windows", bench_windows},
     {"sweeps", bench_sweeps},     {"path", bench_path},       {"views", bench_views},
-    {"readers", bench_readers},   {"network", bench_network}, {"dpdk", bench_dpdk},
-    {"sessions", bench_sessions}, {"memory", bench_memory},
+    {"readers", bench_readers},   {"network", bench_network}, {"nic", bench_nic},
+    {"dpdk", bench_dpdk},         {"sessions", bench_sessions}, {"memory", bench_memory},
 };
 
 /// The value of the first "key : value" line of a /proc file, or empty.

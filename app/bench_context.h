@@ -75,6 +75,7 @@ status bench_sessions(bench_context& context);
 status bench_memory(bench_context& context);
 status bench_readers(bench_context& context);
 status bench_network(bench_context& context);
+status bench_nic(bench_context& context);
 status bench_dpdk(bench_context& context);
 
 }  // namespace millrace

@@ -114,7 +114,7 @@ class fold_load {
 
  private:
   static constexpr std::string_view key = "key-0001";
-  static constexpr std::uint32_t stride = record_stride(key.size(), data_bytes, false);
+  const std::uint32_t stride = record_stride(key.size(), data_bytes, false);
 
   void set_times(std::vector<std::byte>& block) {
     for (std::size_t at = 0; at < block.size(); at += stride) {

@@ -105,7 +105,12 @@ class LargeTest(EndToEndTest):
         self.assertTrue(got == wanted, f"{len(got)} rows, {len(wanted)} wanted")
         self.assertEqual({micros(r["window_end"]) // SECOND: (r["n"], r["total"])
                           for r in rows("hops")}, hops)
-        for view in json.loads(server.request("GET", "/v1/views")[1])["views"]:
+        def views():
+            return json.loads(server.request("GET", "/v1/views")[1])["views"]
+        # The status is told every 50 ms.
+        self.wait_until(lambda: all(v["records"]["folded"] >= RECORDS + 100 for v in views()),
+                        "the status is told")
+        for view in views():
             self.assertEqual(view["records"]["folded"], RECORDS + 100)
             self.assertEqual(view["records"]["late"] + view["records"]["left_out"], 0)
         self.assertEqual(server.stop(), 0)
