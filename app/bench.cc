@@ -22,9 +22,9 @@ struct bench_part {
 };
 
 constexpr bench_part parts[] = {
-    {"hardware", bench_hardware}, {"stages", bench_stages},   {"windows", bench_windows},
-    {"sweeps", bench_sweeps},     {"path", bench_path},       {"views", bench_views},
-    {"readers", bench_readers},   {"network", bench_network}, {"nic", bench_nic},
+    {"hardware", bench_hardware}, {"stages", bench_stages},     {"windows", bench_windows},
+    {"sweeps", bench_sweeps},     {"path", bench_path},         {"views", bench_views},
+    {"readers", bench_readers},   {"network", bench_network},   {"nic", bench_nic},
     {"dpdk", bench_dpdk},         {"sessions", bench_sessions}, {"memory", bench_memory},
 };
 

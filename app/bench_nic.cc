@@ -1,5 +1,5 @@
-// A network card: frames from a generator on one port to the receive path on another, or on the same
-// one where the wire leads back to it; as fast as the generator goes.
+// A network card: frames from a generator on one port to the receive path on another, or on the
+// same one where the wire leads back to it; as fast as the generator goes.
 #include <algorithm>
 #include <atomic>
 #include <string>
@@ -55,8 +55,8 @@ result<ports> open_ports(const std::string& eal_arguments) {
   ports out;
   const auto open = [&]() -> status {
     // Room for two ports; a third is left alone.
-    MILLRACE_ASSIGN(arena memory,
-                    arena::create({.bytes = 2 * dpdk_queue_arena_bytes(wanted), .try_hugetlb = true}));
+    MILLRACE_ASSIGN(arena memory, arena::create({.bytes = 2 * dpdk_queue_arena_bytes(wanted),
+                                                 .try_hugetlb = true}));
     out.memory = std::make_unique<arena>(std::move(memory));
     MILLRACE_ASSIGN(out.sources, open_dpdk_ports(wanted, *out.memory));
     return {};
@@ -152,9 +152,8 @@ status bench_nic(bench_context& context) {
     if (size - frame_overhead > on.receiver().datagram_bytes_max()) continue;
     double loss = 0;
     double cores = 0;
-    bench_figure figure{.group = group,
-                        .name = fmt::format("{}-byte frames", size),
-                        .unit = "frames/s"};
+    bench_figure figure{
+        .group = group, .name = fmt::format("{}-byte frames", size), .unit = "frames/s"};
     std::vector<double> rates;
     for (std::uint32_t i = 0; i < context.options().rounds; ++i) {
       MILLRACE_ASSIGN(const nic_rates one, run(on, size, context.options().seconds / 2));

@@ -36,16 +36,18 @@ std::string sweep_plot(const bench_sweep& sweep) {
   std::string out = fmt::format("<svg viewBox='0 0 {} {}' role='img'>\n", width, height);
   for (const double share : {0.0, 0.25, 0.5, 0.75, 1.0}) {
     const double y = py(top * share);
-    out += fmt::format("<line class='grid' x1='{}' y1='{:.1f}' x2='{}' y2='{:.1f}'/>"
-                       "<text x='{}' y='{:.1f}' text-anchor='end'>{}</text>\n",
-                       left, y, width - 20, y, left - 8, y + 4, format_rate(top * share, sweep.unit));
+    out += fmt::format(
+        "<line class='grid' x1='{}' y1='{:.1f}' x2='{}' y2='{:.1f}'/>"
+        "<text x='{}' y='{:.1f}' text-anchor='end'>{}</text>\n",
+        left, y, width - 20, y, left - 8, y + 4, format_rate(top * share, sweep.unit));
   }
   std::string line;
   for (const auto& [x, y] : sweep.points) {
     line += fmt::format("{:.1f},{:.1f} ", px(x), py(y));
-    out += fmt::format("<circle class='figure' cx='{:.1f}' cy='{:.1f}' r='4'><title>{}: {}</title>"
-                       "</circle><text x='{:.1f}' y='{}' text-anchor='middle'>{}</text>\n",
-                       px(x), py(y), x, format_rate(y, sweep.unit), px(x), height - bottom + 16, x);
+    out += fmt::format(
+        "<circle class='figure' cx='{:.1f}' cy='{:.1f}' r='4'><title>{}: {}</title>"
+        "</circle><text x='{:.1f}' y='{}' text-anchor='middle'>{}</text>\n",
+        px(x), py(y), x, format_rate(y, sweep.unit), px(x), height - bottom + 16, x);
   }
   out += fmt::format("<polyline class='line' points='{}'/>\n", line);
   out += fmt::format("<text x='{}' y='{}' text-anchor='middle'>{}</text>\n</svg>\n",

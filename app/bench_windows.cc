@@ -52,7 +52,8 @@ view_plan plan_of(const fold_setup& setup) {
   plan.groups_max = 100'000'000;
   plan.state_bytes_max = 16ull << 30;
   const std::int64_t second_us = 1'000'000;
-  plan.window = {.kind = window_kind::tumbling, .size_us = 10 * second_us, .hop_us = 10 * second_us};
+  plan.window = {
+      .kind = window_kind::tumbling, .size_us = 10 * second_us, .hop_us = 10 * second_us};
   if (setup.hopping)
     plan.window = {.kind = window_kind::hopping, .size_us = 60 * second_us, .hop_us = second_us};
   plan.aggregates = {{.name = "n", .kind = aggregate_kind::count, .field = {}},
@@ -149,12 +150,12 @@ class fold_load {
 status fold_figure(bench_context& context, const std::string& name, const fold_setup& setup,
                    double wanted) {
   fold_load load(setup);
-  return context.measure({.group = "windows, one core",
-                          .name = name,
-                          .unit = "records/s",
-                          .note = wanted > 0 ? fmt::format("wanted: {:.0f} M records/s", wanted / 1e6)
-                                             : ""},
-                         [&] { return load.rate(context.options().seconds / 2); });
+  return context.measure(
+      {.group = "windows, one core",
+       .name = name,
+       .unit = "records/s",
+       .note = wanted > 0 ? fmt::format("wanted: {:.0f} M records/s", wanted / 1e6) : ""},
+      [&] { return load.rate(context.options().seconds / 2); });
 }
 
 result<double> extract_rate(const std::vector<record_input>& records, std::uint64_t bytes,
@@ -236,8 +237,9 @@ status bench_windows(bench_context& context) {
 
 status bench_sweeps(bench_context& context) {
   MILLRACE_TRY(sweep(context, "fold against the records of a block", "records a block",
-                     {64, 256, 1024, 4096, 16'384, 65'536},
-                     [](fold_setup& s, double v) { s.block_records = static_cast<std::uint32_t>(v); }));
+                     {64, 256, 1024, 4096, 16'384, 65'536}, [](fold_setup& s, double v) {
+                       s.block_records = static_cast<std::uint32_t>(v);
+                     }));
   MILLRACE_TRY(sweep(context, "fold against the number of groups", "groups",
                      {1, 8, 100, 1000, 10'000, 100'000, 1'000'000},
                      [](fold_setup& s, double v) { s.groups = static_cast<std::uint32_t>(v); }));

@@ -16,8 +16,8 @@ struct free_memory {
 };
 using aligned_memory = std::unique_ptr<std::byte, free_memory>;
 
-/// Memory of this size and more asks for huge pages: a block is filled from end to end and then read
-/// by the disk, and with small pages every few records pay for a walk through the page tables.
+/// Memory of this size and more asks for huge pages: a block is filled from end to end and then
+/// read by the disk, and with small pages every few records pay for a walk through the page tables.
 inline constexpr std::uint64_t huge_page_bytes = 2 * 1024 * 1024;
 
 /// `bytes`, rounded up, at a multiple of disk_block_bytes; not zeroed.

@@ -4,9 +4,11 @@
 #include <nlohmann/json.hpp>
 
 #include "api/admin_views.h"
+#include "api/event_reader.h"
 #include "api/view_events.h"
 #include "api/view_json.h"
 #include "tests/api/fake_views.h"
+#include "tests/shards/temporary_directory.h"
 
 namespace millrace {
 namespace {
@@ -164,6 +166,101 @@ TEST(view_events, silence_is_broken_by_comments_and_a_fault_ends_the_stream) {
   const http_piece piece = events.next();
   EXPECT_TRUE(piece.is_last);
   EXPECT_EQ(piece.bytes, "event: fault\ndata: {\"message\":\"no \\\"disk\\\"\"}\n\n");
+}
+
+TEST(event_reader, reads_back_what_view_events_wrote_wherever_it_is_cut) {
+  fake_views views;
+  views.emit(two_rows(1));
+  view_events events(views, web_view(), {.from = 0, .follow = false});
+  const std::string text = ": a comment\n\nretry: 1000\n\n" + events.next().bytes;
+  for (const std::size_t piece : {std::size_t{1}, std::size_t{7}, text.size()}) {
+    event_reader reader;
+    std::vector<event_row> rows;
+    for (std::size_t at = 0; at < text.size(); at += piece) {
+      reader.feed(std::string_view(text).substr(at, piece));
+      while (const auto event = reader.next()) {
+        auto some = rows_of(*event);
+        ASSERT_TRUE(some.ok()) << some.failure().message();
+        rows.insert(rows.end(), some->begin(), some->end());
+      }
+    }
+    ASSERT_EQ(rows.size(), 2u) << piece;
+    EXPECT_EQ(rows[0].cells[0].first, "window_start");
+    EXPECT_EQ(rows[0].cells[2].second, "/a,\"b\"");
+    EXPECT_EQ(rows[0].cells[4].second, "9007199254740993") << "no digit is lost on the way";
+    EXPECT_EQ(rows[1].cells[3].second, "") << "null";
+    EXPECT_EQ(json::parse(rows[0].json)["status"], 200);
+  }
+}
+
+TEST(event_reader, a_fault_is_an_error_and_a_stranger_is_found_out) {
+  EXPECT_EQ(rows_of({.name = "fault", .data = "{\"message\":\"no disk\"}"}).failure().message(),
+            "no disk");
+  EXPECT_FALSE(rows_of({.name = "windows", .data = "<html>"}).ok());
+  EXPECT_FALSE(rows_of({.name = "windows", .data = "{\"rows\":[1]}"}).ok());
+  EXPECT_TRUE(rows_of({.name = "gap", .data = "{\"from\":1,\"to\":2}"}).ok());
+}
+
+/// A pipeline in an empty directory.
+struct no_streams {
+  no_streams() {
+    std::vector<recovered_stream> recovered;
+    pipeline_options wanted;
+    wanted.data_directory = directory.path();
+    auto opened = pipeline::open(wanted, recovered);
+    EXPECT_TRUE(opened.ok());
+    all = *std::move(opened);
+  }
+  temporary_directory directory;
+  std::unique_ptr<pipeline> all;
+};
+
+TEST(admin_views, metrics_show_the_newest_window_with_escaped_labels) {
+  fake_views views;
+  views.change([](view_status& view) { view.plan.as_metrics = true; });
+  views.emit(two_rows(7));
+  metrics_text out;
+  no_streams streams;
+  admin_views(&views, *streams.all).write_metrics(out);
+  const std::string text = out.take();
+  EXPECT_NE(text.find("millrace_window{view=\"web\",value=\"mean\",page=\"/a,\\\"b\\\"\","
+                      "status=\"200\"} 0.5\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("millrace_window_end_seconds{view=\"web\"} 8\n"), std::string::npos);
+  EXPECT_NE(text.find("millrace_view_emissions_total{view=\"web\"} 1\n"), std::string::npos);
+}
+
+TEST(admin_views, a_reader_asks_by_state_time_and_limit) {
+  fake_views views;
+  views.emit(two_rows(7));
+  no_streams streams;
+  const admin_views admin(&views, *streams.all);
+  const auto get = [&](http_fields query, http_fields headers = {}) {
+    http_request request;
+    request.method = "GET";
+    request.query = std::move(query);
+    request.headers = std::move(headers);
+    return admin.handle(request, "/web");
+  };
+  EXPECT_EQ(json::parse(get({}).body)["rows"].size(), 2u);
+  EXPECT_FALSE(views.last_query.open);
+  EXPECT_EQ(
+      get({{"state", "open"}, {"from", "7.5"}, {"to", "1970-01-01T00:00:09Z"}, {"limit", "5"}})
+          .status,
+      200u);
+  EXPECT_TRUE(views.last_query.open);
+  EXPECT_EQ(views.last_query.from_us, 7'500'000);
+  EXPECT_EQ(views.last_query.to_us, 9'000'000);
+  EXPECT_EQ(views.last_query.rows_max, 5u);
+  EXPECT_TRUE(get({}, {{"Accept", "text/csv"}}).body.starts_with("window_start,"));
+  EXPECT_TRUE(get({{"format", "json"}}, {{"Accept", "text/csv"}}).body.starts_with("{"));
+  for (const auto& [name, value] : http_fields{{"state", "ajar"},
+                                               {"from", "noon"},
+                                               {"to", "1e300"},
+                                               {"limit", "100001"},
+                                               {"format", "xml"}})
+    EXPECT_EQ(get({{name, value}}).status, 400u) << name;
 }
 
 }  // namespace
