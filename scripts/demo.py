@@ -128,27 +128,24 @@ class Server:
 
 class Windows:
     """The view's rows as they close: each window's once, below one head."""
-    COLUMNS = ["window_end", "status", "requests", "bytes", "p99_ms", "users"]
-
     def __init__(self, server):
         self.server = server
         self.shown = ""
         self.head = False
 
     def lines(self):
-        """Of the windows that closed since the last call; of many only the newest."""
+        """Of the windows that closed since the last call."""
         rows = self.server.windows(50)
         fresh = [row for row in rows if row["window_end"] > self.shown]
         if not fresh:
             return []
-        newest = max(row["window_end"] for row in fresh)
-        self.shown = newest
+        self.shown = max(row["window_end"] for row in fresh)
         out = [] if self.head else ["    window end        status   requests          MB   p99 ms     users"]
         self.head = True
-        for row in sorted((r for r in fresh if r["window_end"] == newest),
-                          key=lambda r: -r["requests"]):
-            out.append(f"    {newest[11:19]:<17} {row['status'] or '-':>6} {row['requests']:>10,} "
-                       f"{(row['bytes'] or 0) / 1e6:>11,.1f} {row['p99_ms'] or 0:>8.1f} {row['users']:>9,}")
+        for row in sorted(fresh, key=lambda r: (r["window_end"], -r["requests"])):
+            out.append(f"    {row['window_end'][11:19]:<17} {row['status'] or '-':>6} "
+                       f"{row['requests']:>10,} {(row['bytes'] or 0) / 1e6:>11,.1f} "
+                       f"{row['p99_ms'] or 0:>8.1f} {row['users']:>9,}")
         return out
 
 
