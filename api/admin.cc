@@ -65,16 +65,6 @@ http_response no_such_path() {
   return refuse({error_code::not_found, "no such path"});
 }
 
-/// A page of another site may make a browser ask a name that resolves to this machine; its Host
-/// header still carries that name.
-bool names_this_machine(std::string_view host) {
-  if (host.starts_with('[')) return host.starts_with("[::1]");
-  host = host.substr(0, host.find(':'));
-  const bool address =
-      host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos;
-  return host == "localhost" || address;
-}
-
 result<std::uint64_t> number_parameter(const http_request& request, std::string_view name,
                                        std::uint64_t otherwise, std::uint64_t max) {
   const auto text = request.parameter(name);
