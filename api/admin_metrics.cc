@@ -74,6 +74,7 @@ http_response admin::metrics() {
              {{"version", parts_.version}, {"backend", parts_.streams.describe_backend()}});
   write_counters(out, parts_.counters);
   if (auto streams = parts_.streams.list(); streams.ok()) write_streams(out, *streams);
+  views_.write_metrics(out);
 
   out.family("millrace_source_statistic", "gauge",
              "a packet source's own counters, as it names them");
@@ -92,6 +93,14 @@ http_response admin::metrics() {
     out.sample(counters.connections_refused);
     out.family("millrace_admin_connections", "gauge", "connections of the admin port");
     out.sample(counters.connections);
+    out.family("millrace_admin_streams", "gauge", "event streams of the admin port");
+    out.sample(counters.streams);
+    out.family("millrace_admin_streams_refused_total", "counter",
+               "event streams refused: too many");
+    out.sample(counters.streams_refused);
+    out.family("millrace_admin_streams_dropped_total", "counter",
+               "event streams ended because their client took nothing for too long");
+    out.sample(counters.streams_dropped);
   }
   write_process(out);
 

@@ -94,6 +94,12 @@ inline constexpr std::uint32_t csv_columns_max = 64 * 1024;
 inline constexpr std::uint32_t group_key_bytes_max = 1024;
 /// Late records of one block that are kept; all are counted.
 inline constexpr std::uint32_t late_records_max = 1024;
+/// Late records that a view keeps, the newest ones.
+inline constexpr std::uint32_t late_records_kept = 100'000;
+/// Rows of a view that went out last, kept in memory for those who wait for them.
+inline constexpr std::uint64_t view_feed_bytes_max = 64 * mib;
+/// Rows that are collected before they are written, while a view has much to catch up with.
+inline constexpr std::uint64_t view_pending_bytes_max = 16 * mib;
 
 // --- relations -------------------------------------------------------------------------------
 
