@@ -72,8 +72,7 @@ class access_log_scanner {
   /// Up to a blank or the end, and over the blank. At least one character.
   MILLRACE_HOST_DEVICE bool read_word(byte_range& text) {
     const std::uint32_t from = at_;
-    while (at_ < line_.count && line_[at_] != ' ')
-      ++at_;
+    at_ = find_either(line_, at_, ' ', ' ');
     text = line_.part(from, at_);
     if (at_ < line_.count) ++at_;
     return text.count > 0;
@@ -94,8 +93,7 @@ class access_log_scanner {
 
   MILLRACE_HOST_DEVICE bool read_time(byte_range& text) {
     const std::uint32_t from = at_ + 1;
-    while (at_ < line_.count && line_[at_] != ']')
-      ++at_;
+    at_ = find_either(line_, at_, ']', ']');
     if (line_.count - at_ < 2 || line_[at_ + 1] != ' ') return false;
     text = line_.part(from, at_);
     at_ += 2;
@@ -107,9 +105,9 @@ class access_log_scanner {
     if (at_ >= line_.count || line_[at_] != '"') return false;
     const std::uint32_t from = ++at_;
     form = text_form::plain;
-    while (at_ < line_.count && line_[at_] != '"') {
-      if (line_[at_] == '\\' && at_ + 1 < line_.count &&
-          text_reader::is_log_escape(line_.bytes[at_ + 1])) {
+    for (at_ = find_either(line_, at_, '"', '\\'); at_ < line_.count && line_[at_] != '"';
+         at_ = find_either(line_, at_, '"', '\\')) {
+      if (at_ + 1 < line_.count && text_reader::is_log_escape(line_.bytes[at_ + 1])) {
         form = text_form::log_escaped;
         ++at_;
       }

@@ -58,15 +58,9 @@ MILLRACE_HOST_DEVICE inline field_value convert_integer(const extract_field& fie
     case field_type::boolean:
       if (number.bits <= 1) return make_value(number.bits);
       break;
-    case field_type::timestamp: {
-      const std::int64_t unit = field.format == time_format::seconds        ? 1'000'000
-                                : field.format == time_format::milliseconds ? 1'000
-                                                                            : 1;
-      if (!number.beyond_int64 && value >= time_us_min / unit && value <= time_us_max / unit) {
-        return make_value(value * unit);
-      }
+    case field_type::timestamp:
+      if (!number.beyond_int64) return convert_time_integer(field.format, value);
       break;
-    }
     case field_type::string:
       break;
   }
@@ -105,9 +99,7 @@ MILLRACE_HOST_DEVICE inline field_value convert_double(const extract_field& fiel
     return make_null(value_state::wrong_type);
   }
   if (field.type == field_type::float64) return make_value(bits);
-  const std::uint64_t unit = field.format == time_format::seconds        ? 1'000'000
-                             : field.format == time_format::milliseconds ? 1'000
-                                                                         : 1;
+  const auto unit = static_cast<std::uint64_t>(time_unit_us(field.format));
   std::int64_t us = 0;
   return time_of_double(bits, unit, us) ? make_value(us) : make_null(value_state::wrong_type);
 }

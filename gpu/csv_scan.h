@@ -44,8 +44,7 @@ class csv_scanner {
     form_ = text_form::plain;
     if (quoted_) return read_quoted();
     const std::uint32_t from = at_;
-    while (at_ < line_.count && line_[at_] != delimiter_ && line_[at_] != '\n')
-      ++at_;
+    at_ = find_either(line_, at_, delimiter_, '\n');
     text_ = line_.part(from, at_);
     if (at_ == line_.count || line_[at_] == '\n') {
       ended_ = true;
@@ -58,8 +57,7 @@ class csv_scanner {
   MILLRACE_HOST_DEVICE bool read_quoted() {
     const std::uint32_t from = ++at_;
     for (;; ++at_) {
-      while (at_ < line_.count && line_[at_] != '"')
-        ++at_;
+      at_ = find_either(line_, at_, '"', '"');
       if (at_ == line_.count) return false;
       if (at_ + 1 == line_.count || line_[at_ + 1] != '"') break;
       form_ = text_form::csv_quoted;

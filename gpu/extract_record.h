@@ -3,6 +3,7 @@
 #include "gpu/access_log_scan.h"
 #include "gpu/binary_read.h"
 #include "gpu/csv_scan.h"
+#include "gpu/json_byte_cursor.h"
 #include "gpu/json_scan.h"
 
 namespace millrace {
@@ -42,6 +43,27 @@ MILLRACE_HOST_DEVICE inline field_value read_builtin(builtin_field which,
   return make_null(value_state::missing);
 }
 
+/// The fields that the layout's scanner finds; they are `missing` before.
+MILLRACE_HOST_DEVICE inline void scan_data(const extract_tables& tables, byte_range data,
+                                           field_column fields) {
+  switch (tables.header().layout) {
+    case record_layout::json: {
+      json_byte_cursor cursor(data);
+      json_scanner<json_byte_cursor>(tables, data, cursor, fields).scan();
+      break;
+    }
+    case record_layout::csv:
+      csv_scanner(tables, data, fields).scan();
+      break;
+    case record_layout::access_log:
+      access_log_scanner(tables, data, fields).scan();
+      break;
+    case record_layout::binary:
+    case record_layout::none:
+      break;
+  }
+}
+
 /// Field f of the record goes to out[f * stride]. Texts refer to the record. Reads the program's
 /// tables and the record's bytes, nothing else.
 MILLRACE_HOST_DEVICE inline void extract_record(const extract_program& program,
@@ -61,15 +83,7 @@ MILLRACE_HOST_DEVICE inline void extract_record(const extract_program& program,
       fields[i] = make_null(value_state::missing);
     }
   }
-  if (header.scanned == 0) return;
-  if (header.layout == record_layout::json) {
-    json_byte_cursor cursor(parts.data);
-    json_scanner<json_byte_cursor>(tables, parts.data, cursor, fields).scan();
-  } else if (header.layout == record_layout::csv) {
-    csv_scanner(tables, parts.data, fields).scan();
-  } else if (header.layout == record_layout::access_log) {
-    access_log_scanner(tables, parts.data, fields).scan();
-  }
+  if (header.scanned != 0) scan_data(tables, parts.data, fields);
 }
 
 }  // namespace millrace

@@ -50,6 +50,19 @@ MILLRACE_HOST_DEVICE inline bool is_time_text(time_format format) {
 MILLRACE_HOST_DEVICE inline int time_scale(time_format format) {
   return format == time_format::seconds ? 6 : format == time_format::milliseconds ? 3 : 0;
 }
+/// Microseconds in the unit of a numeric format.
+MILLRACE_HOST_DEVICE inline std::int64_t time_unit_us(time_format format) {
+  return format == time_format::seconds        ? 1'000'000
+         : format == time_format::milliseconds ? 1'000
+                                               : 1;
+}
+/// A whole number in the unit of a numeric format.
+MILLRACE_HOST_DEVICE inline field_value convert_time_integer(time_format format,
+                                                             std::int64_t number) {
+  const std::int64_t unit = time_unit_us(format);
+  const bool good = number >= time_us_min / unit && number <= time_us_max / unit;
+  return good ? make_value(number * unit) : make_null(value_state::wrong_type);
+}
 
 MILLRACE_HOST_DEVICE inline field_value convert_time_text(time_format format, byte_range text) {
   std::int64_t us = 0;
@@ -63,9 +76,13 @@ MILLRACE_HOST_DEVICE inline field_value convert_time_text(time_format format, by
 MILLRACE_HOST_DEVICE inline field_value convert_number(const extract_tables& tables,
                                                        const extract_field& field, byte_range text,
                                                        number_style style) {
-  if (field.type == field_type::int64) {
-    std::int64_t value = 0;
-    return parse_int64(text, style, value) ? make_value(value) : make_null(value_state::wrong_type);
+  if (field.type != field_type::float64) {
+    std::int64_t whole = 0;
+    const bool is_whole = parse_int64(text, style, whole);
+    if (field.type == field_type::int64) {
+      return is_whole ? make_value(whole) : make_null(value_state::wrong_type);
+    }
+    if (is_whole) return convert_time_integer(field.format, whole);
   }
   const number_text number = scan_number(text, style);
   if (number.good && field.type == field_type::float64) {

@@ -88,18 +88,19 @@ class json_scanner {
     std::uint32_t from = at_ + 1;
     std::uint32_t end = cursor_.next();
     if (end == document_.count) return step::bad;
-    if (is_open(at_) && is_close(end) && is_blank(from, end)) {
-      at_ = end;
-      return step::passed;
-    }
     const json_edge* edge = nullptr;
-    if (in_array_) {
-      edge = find_element();
-    } else {
-      if (document_[end] != ':' || !find_name(from, end, edge)) return step::bad;
+    if (!in_array_ && document_[end] == ':') {
+      if (!find_name(from, end, edge)) return step::bad;
       from = end + 1;
       end = cursor_.next();
       if (end == document_.count) return step::bad;
+    } else if (is_open(at_) && is_close(end) && is_blank(from, end)) {
+      at_ = end;
+      return step::passed;
+    } else if (in_array_) {
+      edge = find_element();
+    } else {
+      return step::bad;
     }
     at_ = end;
     const bool wanted = edge != nullptr && (tables_.node(edge->node).below & wanted_) != 0;
@@ -127,16 +128,14 @@ class json_scanner {
     if (end - from < 2 || document_[from] != '"' || document_[end - 1] != '"') return false;
     ++from;
     --end;
-    const json_node& node = tables_.node(node_);
-    const json_edge* const edges = tables_.edges(node);
     if (cursor_.maybe_escaped(from) && has_escape(from, end)) {
-      for (std::uint32_t i = 0; i < node.names; ++i) {
-        if (is_written_as(edges[i], document_.part(from, end))) found = edges + i;
-      }
+      found = find_escaped(document_.part(from, end));
       return true;
     }
     const std::uint64_t head = json_name_head(document_, from, end);
-    if ((node.name_filter & json_name_bit(head, end - from)) == 0) return true;
+    if ((name_filter_ & json_name_bit(head, end - from)) == 0) return true;
+    const json_node& node = tables_.node(node_);
+    const json_edge* const edges = tables_.edges(node);
     for (std::uint32_t i = 0; i < node.names; ++i) {
       if (edges[i].head == head && edges[i].name_bytes == end - from && same_tail(edges[i], from)) {
         found = edges + i;
@@ -158,6 +157,15 @@ class json_scanner {
     while (from < end && document_[from] != '\\')
       ++from;
     return from < end;
+  }
+
+  MILLRACE_HOST_DEVICE const json_edge* find_escaped(byte_range text) const {
+    const json_node& node = tables_.node(node_);
+    const json_edge* const edges = tables_.edges(node);
+    for (std::uint32_t i = 0; i < node.names; ++i) {
+      if (is_written_as(edges[i], text)) return edges + i;
+    }
+    return nullptr;
   }
 
   MILLRACE_HOST_DEVICE bool is_written_as(const json_edge& edge, byte_range text) const {
@@ -203,7 +211,9 @@ class json_scanner {
     node_ = node;
     in_array_ = array;
     element_ = element;
-    inside_ = array ? tables_.node(node).below_elements : tables_.node(node).below_names;
+    const json_node& row = tables_.node(node);
+    inside_ = array ? row.below_elements : row.below_names;
+    name_filter_ = row.name_filter;
   }
 
   MILLRACE_HOST_DEVICE void take(const json_node& node, byte_range text) {
@@ -239,61 +249,11 @@ class json_scanner {
   field_column out_;
   std::uint64_t wanted_;      ///< fields not decided yet
   std::uint64_t inside_ = 0;  ///< fields that can be in this container
-  std::uint32_t node_ = 0;    ///< the container's
+  std::uint64_t name_filter_ = 0;
+  std::uint32_t node_ = 0;  ///< the container's
   std::uint32_t element_ = 0;
   std::uint32_t at_ = 0;
   bool in_array_ = false;
-};
-
-/// Finds structural characters byte by byte: the reference, and what a GPU's thread runs.
-class json_byte_cursor {
- public:
-  MILLRACE_HOST_DEVICE explicit json_byte_cursor(byte_range document) : document_(document) {}
-
-  MILLRACE_HOST_DEVICE std::uint32_t next() {
-    while (at_ < document_.count) {
-      const unsigned char c = document_[at_++];
-      if (c == '"') {
-        skip_string();
-      } else if (c == '\\') {
-        skip_escape();
-      } else if ((c | 0x20) == '{' || (c | 0x20) == '}' || c == ':' || c == ',') {
-        return at_ - 1;
-      }
-    }
-    return document_.count;
-  }
-
-  MILLRACE_HOST_DEVICE std::uint32_t skip(std::uint32_t depth) {
-    for (;;) {
-      const std::uint32_t at = next();
-      if (at == document_.count) return at;
-      const unsigned char c = document_[at] | 0x20;
-      if (c == '{') ++depth;
-      if (c == '}' && --depth == 0) return at;
-    }
-  }
-
-  MILLRACE_HOST_DEVICE bool maybe_escaped(std::uint32_t at) const { return escapes_end_ > at; }
-
- private:
-  /// From behind the quote that opens it to behind the one that closes it.
-  MILLRACE_HOST_DEVICE void skip_string() {
-    while (at_ < document_.count) {
-      const unsigned char c = document_[at_++];
-      if (c == '"') return;
-      if (c == '\\') skip_escape();
-    }
-  }
-  /// A backslash makes a quote or a backslash after it an ordinary character, wherever it is.
-  MILLRACE_HOST_DEVICE void skip_escape() {
-    escapes_end_ = at_;
-    if (at_ < document_.count && (document_[at_] == '"' || document_[at_] == '\\')) ++at_;
-  }
-
-  byte_range document_;
-  std::uint32_t at_ = 0;
-  std::uint32_t escapes_end_ = 0;  ///< behind the last backslash
 };
 
 }  // namespace millrace

@@ -58,7 +58,7 @@ MILLRACE_HOST_DEVICE inline bool is_digit(unsigned char c) {
 }
 /// JSON's white space.
 MILLRACE_HOST_DEVICE inline bool is_space(unsigned char c) {
-  return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+  return c <= ' ' && (c == ' ' || c == '\n' || c == '\r' || c == '\t');
 }
 
 /// Without white space at both ends.
@@ -82,6 +82,19 @@ MILLRACE_HOST_DEVICE inline std::uint64_t bytes_equal(std::uint64_t bytes, unsig
 /// The same, for bytes below `than` (at most 128).
 MILLRACE_HOST_DEVICE inline std::uint64_t bytes_below(std::uint64_t bytes, unsigned char than) {
   return (bytes - every_byte * than) & ~bytes & top_bits;
+}
+
+/// Where the first `one` or `other` is from `from` on, or the text's end.
+MILLRACE_HOST_DEVICE inline std::uint32_t find_either(byte_range text, std::uint32_t from,
+                                                      unsigned char one, unsigned char other) {
+  for (; from + 8 <= text.count; from += 8) {
+    const auto some = load_any<std::uint64_t>(text.bytes + from);
+    const std::uint64_t found = bytes_equal(some, one) | bytes_equal(some, other);
+    if (found != 0) return from + static_cast<std::uint32_t>(lowest_bit(found)) / 8;
+  }
+  while (from < text.count && text[from] != one && text[from] != other)
+    ++from;
+  return from;
 }
 
 }  // namespace millrace

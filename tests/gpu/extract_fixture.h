@@ -2,6 +2,7 @@
 /// Records in memory, and what a plan finds in them.
 #include <cstring>
 #include <deque>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -61,5 +61,84 @@ TEST(extract_json, takes_many_fields_in_one_pass) {
             "1 missing missing wrong_type missing missing wrong_type");
 }
 
+TEST(extract_json, converts_by_the_rules) {
+  const auto one = [](std::string_view value, field_type type,
+                      time_format format = time_format::seconds) {
+    return from_json("{\"a\":" + std::string(value) + "}", "a", type, format);
+  };
+  EXPECT_EQ(one("\"12\"", field_type::int64), "wrong_type");
+  EXPECT_EQ(one("1.5", field_type::int64), "wrong_type");
+  EXPECT_EQ(one("1.0", field_type::int64), "wrong_type");
+  EXPECT_EQ(one("true", field_type::int64), "wrong_type");
+  EXPECT_EQ(one("null", field_type::int64), "missing");
+  EXPECT_EQ(one("[1]", field_type::int64), "wrong_type");
+  EXPECT_EQ(one("{\"b\":1}", field_type::int64), "wrong_type");
+  EXPECT_EQ(one("9223372036854775808", field_type::int64), "wrong_type");
+  EXPECT_EQ(one("9223372036854775808", field_type::float64), "0x1p+63");
+  EXPECT_EQ(one("1e400", field_type::float64), "wrong_type");
+  EXPECT_EQ(one("1e-400", field_type::float64), "0x0p+0");
+  EXPECT_EQ(one("nul", field_type::float64), "wrong_type");
+  EXPECT_EQ(one("1", field_type::boolean), "wrong_type");
+  EXPECT_EQ(one("false", field_type::boolean), "false");
+  EXPECT_EQ(one("12", field_type::string), "wrong_type");
+  EXPECT_EQ(one("\"\"", field_type::string), "''");
+  EXPECT_EQ(one("1446249499.322", field_type::timestamp), "1446249499322000");
+  EXPECT_EQ(one("1446249499322", field_type::timestamp, time_format::milliseconds),
+            "1446249499322000");
+  EXPECT_EQ(one("\"1446249499\"", field_type::timestamp), "wrong_type");
+  EXPECT_EQ(one("253402300800", field_type::timestamp), "wrong_type");
+  EXPECT_EQ(
+      one("\"17\\/May\\/2015:10:05:03 +0000\"", field_type::timestamp, time_format::access_log),
+      "1431857103000000");
+  EXPECT_EQ(one("\"2026-01-31T12:00:00Z\"", field_type::timestamp, time_format::rfc3339),
+            "1769860800000000");
+  EXPECT_EQ(one("1769860800", field_type::timestamp, time_format::rfc3339), "wrong_type");
+}
+
+TEST(extract_json, texts_are_read_as_they_are_meant) {
+  EXPECT_EQ(text_of(R"({"a":"x\"\\\/\b\f\n\r\ty"})"), "'x\"\\/\b\f\n\r\ty'");
+  EXPECT_EQ(text_of(R"({"a":"\u0041\u00e9\u6f22\ud83d\ude00"})"), "'Aé漢😀'");
+  EXPECT_EQ(text_of("{\"a\":\"Aé漢😀\"}"), "'Aé漢😀'");
+  EXPECT_EQ(text_of(R"({"\u0061":"by an escaped name"})"), "'by an escaped name'");
+  EXPECT_EQ(text_of(R"({"\u006":"x","a":"y"})"), "'y'");
+  for (const char* bad :
+       {R"({"a":"\x"})", R"({"a":"\u12"})", R"({"a":"\ud83d"})", R"({"a":"\ud83dx\ude00"})",
+        R"({"a":"\ude00"})", "{\"a\":\"\xff\"}", "{\"a\":\"\xc3\"}", "{\"a\":\"\xed\xa0\x80\"}",
+        "{\"a\":\"\xc0\x80\"}", "{\"a\":\"\xf4\x90\x80\x80\"}", "{\"a\":\"x\ny\"}",
+        "{\"a\":\"x\"\"y\"}"}) {
+    EXPECT_EQ(text_of(bad), "wrong_type") << bad;
+  }
+}
+
+TEST(extract_json, what_a_broken_document_does_not_give_is_of_the_wrong_type) {
+  const std::vector<field_plan> fields = {json_field("a", field_type::int64),
+                                          json_field("b", field_type::int64)};
+  const auto both = [&](std::string_view document) {
+    return extracted(record_layout::json, fields, document);
+  };
+  EXPECT_EQ(both("{\"a\":1,\"c\":"), "1 wrong_type");
+  EXPECT_EQ(both("{\"a\":1,\"c\":[[[[1}"), "1 wrong_type");
+  EXPECT_EQ(both("{\"a\":1 \"b\":2}"), "wrong_type wrong_type");
+  EXPECT_EQ(both("{\"a\":1,b:2}"), "1 wrong_type");
+  EXPECT_EQ(both("{\"a\":1}"), "1 missing");
+  EXPECT_EQ(both("{\"a\":1]"), "1 wrong_type");
+  EXPECT_EQ(both("{\"a\":1,\"b\":2"), "1 wrong_type");
+  EXPECT_EQ(both("{\"a\":1,\"b\":2, what comes after does not matter"), "1 2");
+  for (const char* none : {"", " ", "5", "\"a\"", "nonsense", "x{\"a\":1,\"b\":2}"})
+    EXPECT_EQ(both(none), "wrong_type wrong_type") << none;
+  EXPECT_EQ(both("[1,2]"), "missing missing");
+}
+
+TEST(extract_json, paths_that_are_none_are_refused) {
+  for (const char* path : {"", ".", "a.", ".a", "a..b", "a[", "a[]", "a[x]", "a[1", "a[1]b",
+                           "a[\"x]", "a[\"x\"", "a[-1]", "a[99999999999]"}) {
+    const std::vector<field_plan> fields = {json_field(path, field_type::int64)};
+    const auto made = extractor::compile(record_layout::json, ',', fields);
+    ASSERT_FALSE(made.ok()) << path;
+    EXPECT_EQ(made.failure().code(), error_code::invalid_argument);
+    EXPECT_NE(made.failure().message().find("JSON path"), std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace millrace
