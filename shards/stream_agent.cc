@@ -110,7 +110,7 @@ int stream_agent::append_routed(std::uint64_t wall_us) {
   return 1;
 }
 
-void stream_agent::append(record_batch& batch, std::span<const std::uint32_t> order,
+void stream_agent::append(record_batch& batch, std::span<const record_ref> order,
                           std::uint64_t wall_us) {
   appended_.push_back(&batch);
   log_->append(batch, order, wall_us);

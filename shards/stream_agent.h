@@ -85,7 +85,7 @@ class stream_agent {
   int collect(std::uint64_t monotonic_us);
   int start_next(std::uint64_t wall_us);
   int append_routed(std::uint64_t wall_us);
-  void append(record_batch& batch, std::span<const std::uint32_t> order, std::uint64_t wall_us);
+  void append(record_batch& batch, std::span<const record_ref> order, std::uint64_t wall_us);
   void end_batch(record_batch& batch, outcome what);
   void note_blocked();
   void note_log_bytes();  // under mutex_
