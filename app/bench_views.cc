@@ -25,13 +25,13 @@ std::vector<view_plan> three_views() {
   return out;
 }
 
-struct outcome {
+struct spine_run {
   double records_per_s = 0;
   double lag_us = 0;       ///< of the slowest view when the load ended
   double catch_up_us = 0;  ///< from then until it had folded everything
 };
 
-result<outcome> run(bench_context& context, bool with_views) {
+result<spine_run> run(bench_context& context, bool with_views) {
   MILLRACE_ASSIGN(const scratch_directory folder,
                   scratch_directory::create(context.options().data));
   MILLRACE_ASSIGN(auto path, memory_path::create({.data_of = click_json,
@@ -48,7 +48,7 @@ result<outcome> run(bench_context& context, bool with_views) {
     views->start();
   }
   MILLRACE_ASSIGN(const path_rates rates, path->run_for(context.options().seconds));
-  outcome out{.records_per_s = rates.records_per_s};
+  spine_run out{.records_per_s = rates.records_per_s};
   if (!views) return out;
   const auto behind = [&] {
     std::uint64_t worst = 0;
@@ -89,8 +89,8 @@ status bench_views(bench_context& context) {
   const std::string without = fmt::format("{}-byte JSON made durable, no view", size);
   MILLRACE_TRY(context.measure({.group = group, .name = without, .unit = "records/s"},
                                [&]() -> result<double> {
-                                 MILLRACE_ASSIGN(const outcome one, run(context, false));
-                                 return one.records_per_s;
+                                 MILLRACE_ASSIGN(const spine_run one, run(context, false));
+                                 return seen.records_per_s;
                                }));
   std::vector<double> lags;
   std::vector<double> catch_ups;
@@ -101,10 +101,10 @@ status bench_views(bench_context& context) {
                                 .ceiling_name = "without views",
                                 .note = "wanted: at least 50 %"},
                                [&]() -> result<double> {
-                                 MILLRACE_ASSIGN(const outcome one, run(context, true));
-                                 lags.push_back(one.lag_us);
-                                 catch_ups.push_back(one.catch_up_us);
-                                 return one.records_per_s;
+                                 MILLRACE_ASSIGN(const spine_run seen, run(context, true));
+                                 lags.push_back(seen.lag_us);
+                                 catch_ups.push_back(seen.catch_up_us);
+                                 return seen.records_per_s;
                                }));
   const auto add = [&](const char* name, std::vector<double> values) {
     const bench_rounds rounds = rounds_of(std::move(values));
