@@ -101,12 +101,15 @@ fold_size cpu_fold::size(std::uint32_t view) const {
   return views_[view]->size();
 }
 
-status cpu_fold::snapshot(std::uint32_t, std::vector<std::byte>&) {
-  return error(error_code::unsupported, "snapshot of windows: not yet");
+status cpu_fold::snapshot(std::uint32_t view, std::vector<std::byte>& out) {
+  MILLRACE_CHECK(view < views_.size() && done_ == nullptr, "snapshot of a view, no job in flight");
+  views_[view]->snapshot(out);
+  return {};
 }
 
-status cpu_fold::restore(std::uint32_t, byte_view) {
-  return error(error_code::unsupported, "restore of windows: not yet");
+status cpu_fold::restore(std::uint32_t view, byte_view snapshot) {
+  MILLRACE_CHECK(view < views_.size() && done_ == nullptr, "restore of a view, no job in flight");
+  return views_[view]->restore(snapshot);
 }
 
 result<std::unique_ptr<window_fold>> make_cpu_fold(std::vector<view_plan> plans) {

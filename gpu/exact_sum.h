@@ -69,7 +69,8 @@ MILLRACE_HOST_DEVICE inline double sum_as_double(std::uint64_t low, std::uint64_
 
 /// Sum of the squares of deviations from the mean, Σx² - (Σx)²/n, from sums given as rounded part
 /// and loss. Both parts are carried throughout, so that deviations of 1e-12 of the mean still show.
-/// Never negative; NaN where a sum is not finite.
+/// Never negative; NaN where a sum is not finite (values past 1e154 have no squares), 0 where
+/// squares vanish (values below 1e-162).
 MILLRACE_HOST_DEVICE inline double squared_deviations(double sum, double sum_lost, double squares,
                                                       double squares_lost, double n) {
   const double mean = (sum + sum_lost) / n;

@@ -12,8 +12,12 @@ struct memory_budget {
   std::uint64_t bytes_max = 0;
   std::uint64_t groups = 0;
   std::uint64_t groups_max = 0;
+  /// While two sessions become one, which takes no more than the two had and a table's doubling.
+  bool may_exceed = false;
 
-  bool allows(std::uint64_t more) const { return more <= bytes_max && bytes <= bytes_max - more; }
+  bool allows(std::uint64_t more) const {
+    return may_exceed || (more <= bytes_max && bytes <= bytes_max - more);
+  }
 };
 
 /// For what lives no longer than a call.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "gpu/filter.h"
+
 namespace millrace {
 namespace {
 
@@ -82,6 +84,7 @@ fold_program compile_fold(const view_plan& plan, std::span<const std::uint16_t> 
   program.plan = plan;
   program.columns.assign(columns.begin(), columns.end());
   if (plan.time_field) program.time_column = columns[*plan.time_field];
+  if (plan.filter) program.filter = compile_filter(*plan.filter, plan, columns);
   for (const std::uint16_t field : plan.group_by) {
     program.key.push_back({plan.fields[field].type, columns[field]});
   }
@@ -99,6 +102,15 @@ fold_program compile_fold(const view_plan& plan, std::span<const std::uint16_t> 
   return program;
 }
 
+namespace {
+
+/// One bit pattern for every NaN: which one arithmetic makes differs between processors.
+result_value real_result(double value) {
+  return {canonical_double(bits_of(value)), false};
+}
+
+}  // namespace
+
 result_value finish_part(const result_part& part, const std::uint64_t* state) {
   const std::uint64_t* const at = state + part.word;
   if (part.kind == aggregate_kind::count) return {at[0], false};
@@ -107,21 +119,21 @@ result_value finish_part(const result_part& part, const std::uint64_t* state) {
   const auto count = static_cast<double>(values);
   switch (part.kind) {
     case aggregate_kind::sum:
-      if (!part.exact) return {bits_of(double_of(at[0]) + double_of(at[1])), false};
+      if (!part.exact) return real_result(double_of(at[0]) + double_of(at[1]));
       // The sum fits when its high half is nothing but the sign of the low one.
       if (at[1] != ((at[0] & sign_bit) != 0 ? ~0ull : 0)) return {};
       return {at[0], false};
     case aggregate_kind::avg: {
       const double sum =
           part.exact ? sum_as_double(at[0], at[1]) : double_of(at[0]) + double_of(at[1]);
-      return {bits_of(sum / count), false};
+      return real_result(sum / count);
     }
     case aggregate_kind::stddev: {
       if (values < 2) return {};
       const std::uint64_t* const squares = state + part.word_2;
       const double deviations = squared_deviations(
           double_of(at[0]), double_of(at[1]), double_of(squares[0]), double_of(squares[1]), count);
-      return {bits_of(__builtin_sqrt(deviations / (count - 1))), false};
+      return real_result(__builtin_sqrt(deviations / (count - 1)));
     }
     case aggregate_kind::min:
     case aggregate_kind::max:

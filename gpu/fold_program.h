@@ -29,6 +29,7 @@ struct fold_program {
   view_plan plan;
   std::vector<std::uint16_t> columns;        ///< extracted column of each of plan.fields
   std::optional<std::uint16_t> time_column;  ///< none: arrival time
+  std::vector<std::byte> filter;             ///< filter.h's block; empty: all records are taken
   std::vector<key_field> key;
   std::optional<std::uint32_t> key_bytes;  ///< of every key, when no field of it is a string
   std::vector<state_part> parts;

@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstring>
 
+#include "gpu/value_hash.h"
+
 namespace millrace {
 namespace {
 
@@ -15,6 +17,15 @@ constexpr std::size_t load_parts = 8;
 constexpr std::size_t load_parts_max = 5;
 
 }  // namespace
+
+padded_key::padded_key(byte_view key)
+    : bytes_(static_cast<std::uint32_t>(key.size())), words_((key.size() + 7) / 8) {
+  if (!key.empty()) std::memcpy(words_.data(), key.data(), key.size());
+}
+
+std::uint64_t padded_key::hash() const {
+  return hash_words(words_.data(), static_cast<std::uint32_t>(words_.size()));
+}
 
 group_table::slot group_table::no_slots[2];
 

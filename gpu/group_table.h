@@ -6,12 +6,25 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "base/types.h"
 #include "gpu/fold_batch.h"
 #include "gpu/fold_memory.h"
 
 namespace millrace {
+
+/// A key's bytes as words, filled with zeros, and its hash.
+class padded_key {
+ public:
+  explicit padded_key(byte_view key);
+  key_ref key() const { return {words_.data(), bytes_}; }
+  std::uint64_t hash() const;
+
+ private:
+  std::uint32_t bytes_;
+  std::vector<std::uint64_t> words_;
+};
 
 class group_table {
  public:

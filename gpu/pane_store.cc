@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "gpu/row_emitter.h"
 #include "gpu/state_update.h"
 #include "gpu/window_math.h"
@@ -46,6 +47,7 @@ std::uint32_t pane_store::fold(fold_batch& batch) {
     guesses[i] = panes[i] == nullptr ? nullptr : panes[i]->groups.guess(batch.hash[i]);
     __builtin_prefetch(guesses[i], 1);
   }
+  sketch_arena* sketches[fold_chunk_records];
   std::uint32_t kept = 0;
   for (std::uint32_t i = 0; i < batch.count; ++i) {
     if (panes[i] == nullptr) continue;
@@ -58,10 +60,12 @@ std::uint32_t pane_store::fold(fold_batch& batch) {
     }
     batch.index[kept] = batch.index[i];
     batch.time_us[kept] = batch.time_us[i];
+    sketches[kept] = &panes[i]->sketches;
     batch.state[kept++] = groups.state(row);
   }
-  const std::uint32_t left_out = batch.count - kept;
+  std::uint32_t left_out = batch.count - kept;
   batch.count = kept;
+  left_out += update_sketches(program_, batch, sketches);
   update_states(program_, batch);
   return left_out;
 }
@@ -79,28 +83,33 @@ void pane_store::emit(std::int64_t end_us, std::uint64_t rows_max, window_rows& 
   const std::int64_t start_us = end_us - window_.size_us;
   const auto from = panes_.lower_bound(start_us);
   const auto to = panes_.lower_bound(end_us);
-  row_emitter rows(program_);
   if (from == to) return;
-  if (std::next(from) == to) {
-    const group_table& groups = from->second->groups;
-    groups.for_each(
-        [&](std::uint64_t* row, std::uint64_t) { rows.add(groups.key(row), groups.state(row)); });
-    rows.emit(start_us, end_us, rows_max, out);
-    return;
-  }
-  memory_budget budget = unlimited_budget();
-  group_table together(program_.key_bytes, program_.empty, budget);
-  for (auto at = from; at != to; ++at) {
-    const group_table& groups = at->second->groups;
-    groups.for_each([&](std::uint64_t* row, std::uint64_t hash) {
-      std::uint64_t* sum = together.find(hash, groups.key(row));
-      if (sum == nullptr) sum = together.insert(hash, groups.key(row));
-      merge_states(program_, together.state(sum), groups.state(row));
+  row_emitter rows(program_);
+  // The one record of a group may have been left out for want of memory for its sketch.
+  const auto add_all = [&](const group_table& groups) {
+    groups.for_each([&](std::uint64_t* row, std::uint64_t) {
+      const std::uint64_t* const state = groups.state(row);
+      if (state[0] != 0) rows.add(start_us, end_us, groups.key(row), state);
     });
-  }
-  together.for_each(
-      [&](std::uint64_t* row, std::uint64_t) { rows.add(together.key(row), together.state(row)); });
-  rows.emit(start_us, end_us, rows_max, out);
+    rows.emit(rows_max, out);
+  };
+  if (std::next(from) == to) return add_all(from->second->groups);
+  memory_budget budget = unlimited_budget();
+  pane together(program_, budget);
+  for (auto at = from; at != to; ++at)
+    merge_pane(*at->second, together);
+  add_all(together.groups);
+}
+
+void pane_store::merge_pane(const pane& from, pane& into) const {
+  from.groups.for_each([&](std::uint64_t* row, std::uint64_t hash) {
+    const key_ref key = from.groups.key(row);
+    std::uint64_t* sum = into.groups.find(hash, key);
+    if (sum == nullptr) sum = into.groups.insert(hash, key);
+    MILLRACE_CHECK(sum != nullptr && merge_states(program_, into.groups.state(sum),
+                                                  from.groups.state(row), into.sketches),
+                   "memory for the panes of a window together");
+  });
 }
 
 void pane_store::close(std::int64_t watermark_us, window_rows& out) {
@@ -129,6 +138,44 @@ void pane_store::read_open(std::uint32_t rows_max, window_rows& out) {
     end = std::max(end, next->first + window_.hop_us);
     emit(end, left, out);
   }
+}
+
+void pane_store::snapshot(std::vector<std::byte>& out) const {
+  snapshot_writer writer(program_, closed_until_us_, out);
+  snapshot_entry entry;
+  for (const auto& [start, one] : panes_) {
+    entry.start_us = start;
+    entry.end_us = start + window_.hop_us;
+    one->groups.for_each([&](std::uint64_t* row, std::uint64_t) {
+      const std::uint64_t* const state = one->groups.state(row);
+      if (state[0] == 0) return;
+      entry.key = one->groups.key(row).view();
+      save_state(program_, state, entry);
+      writer.add(entry);
+    });
+  }
+  writer.finish();
+}
+
+status pane_store::restore(snapshot_reader& from) {
+  closed_until_us_ = from.closed_until_us();
+  snapshot_entry entry;
+  for (std::uint64_t i = 0; i < from.entries(); ++i) {
+    MILLRACE_TRY(from.next(entry));
+    if (entry.start_us + window_.size_us <= closed_until_us_) {
+      return error(error_code::corrupt, "a pane's windows are all closed");
+    }
+    pane* const one = pane_of(entry.start_us);
+    const padded_key key(entry.key);
+    if (one != nullptr && one->groups.find(key.hash(), key.key()) != nullptr) {
+      return error(error_code::corrupt, "a group is there twice");
+    }
+    std::uint64_t* const row = one == nullptr ? nullptr : one->groups.insert(key.hash(), key.key());
+    if (row == nullptr || !load_state(program_, entry, one->groups.state(row), one->sketches)) {
+      return error(error_code::exhausted, "it does not fit within the view's limits");
+    }
+  }
+  return {};
 }
 
 }  // namespace millrace

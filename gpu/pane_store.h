@@ -6,6 +6,7 @@
 #include "gpu/fold.h"
 #include "gpu/fold_program.h"
 #include "gpu/group_table.h"
+#include "gpu/sketch_arena.h"
 #include "gpu/window_store.h"
 
 namespace millrace {
@@ -18,17 +19,21 @@ class pane_store final : public window_store {
   void close(std::int64_t watermark_us, window_rows& out) override;
   void read_open(std::uint32_t rows_max, window_rows& out) override;
   std::uint64_t windows() const override { return panes_.size(); }
+  void snapshot(std::vector<std::byte>& out) const override;
+  status restore(snapshot_reader& from) override;
 
  private:
   struct pane {
     pane(const fold_program& program, memory_budget& budget)
-        : groups(program.key_bytes, program.empty, budget) {}
+        : groups(program.key_bytes, program.empty, budget), sketches(budget) {}
     group_table groups;
+    sketch_arena sketches;
   };
 
   pane* pane_of(std::int64_t start_us);
   /// The rows of the window that ends there, at most `rows_max`, into `out`.
   void emit(std::int64_t end_us, std::uint64_t rows_max, window_rows& out);
+  void merge_pane(const pane& from, pane& into) const;
   /// The end of the first window that is open and not empty.
   std::int64_t next_end() const;
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "gpu/state_update.h"
+
 namespace millrace {
 namespace {
 
@@ -13,12 +15,18 @@ bool is_key_before(key_ref a, key_ref b) {
 
 }  // namespace
 
+bool row_emitter::is_before(const group& a, const group& b) {
+  if (a.end_us != b.end_us) return a.end_us < b.end_us;
+  if (a.start_us != b.start_us) return a.start_us < b.start_us;
+  return is_key_before(a.key, b.key);
+}
+
 void row_emitter::keep_top() {
   const top_plan& top = *program_.plan.top;
   if (groups_.size() <= top.count) return;
   const field_type type = type_of(program_.plan.aggregates[top.aggregate], program_.plan);
   for (group& one : groups_) {
-    one.rank = finish_part(program_.results[top.aggregate], one.state);
+    one.rank = finish_state(program_.results[top.aggregate], one.state);
     one.rank.bits = one.rank.is_null ? 0 : to_ordered(type, one.rank.bits);
   }
   std::ranges::nth_element(groups_, groups_.begin() + top.count,
@@ -30,22 +38,20 @@ void row_emitter::keep_top() {
   groups_.resize(top.count);
 }
 
-void row_emitter::emit(std::int64_t start_us, std::int64_t end_us, std::uint64_t rows_max,
-                       window_rows& out) {
+void row_emitter::emit(std::uint64_t rows_max, window_rows& out) {
   if (program_.plan.top) keep_top();
   const std::size_t count = std::min<std::uint64_t>(groups_.size(), rows_max);
-  std::ranges::partial_sort(
-      groups_, groups_.begin() + static_cast<std::ptrdiff_t>(count),
-      [](const group& a, const group& b) { return is_key_before(a.key, b.key); });
+  std::ranges::partial_sort(groups_, groups_.begin() + static_cast<std::ptrdiff_t>(count),
+                            is_before);
   for (const group& one : std::span(groups_).first(count)) {
     const byte_view key = one.key.view();
-    out.rows.push_back({.start_us = start_us,
-                        .end_us = end_us,
+    out.rows.push_back({.start_us = one.start_us,
+                        .end_us = one.end_us,
                         .key_offset = static_cast<std::uint32_t>(out.keys.size()),
                         .key_bytes = one.key.bytes});
     out.keys.insert(out.keys.end(), key.begin(), key.end());
     for (const result_part& part : program_.results) {
-      out.values.push_back(finish_part(part, one.state));
+      out.values.push_back(finish_state(part, one.state));
     }
   }
   groups_.clear();

@@ -13,16 +13,22 @@ class row_emitter {
  public:
   explicit row_emitter(const fold_program& program) : program_(program) {}
 
-  void add(key_ref key, const std::uint64_t* state) { groups_.push_back({key, state, {}}); }
-  /// Appends what was added as the rows of the window, at most `rows_max`, and forgets it.
-  void emit(std::int64_t start_us, std::int64_t end_us, std::uint64_t rows_max, window_rows& out);
+  void add(std::int64_t start_us, std::int64_t end_us, key_ref key, const std::uint64_t* state) {
+    groups_.push_back({start_us, end_us, key, state, {}});
+  }
+  /// Appends what was added since, at most `rows_max` rows, to `out`. Of one window where the plan
+  /// asks for its top rows.
+  void emit(std::uint64_t rows_max, window_rows& out);
 
  private:
   struct group {
+    std::int64_t start_us;
+    std::int64_t end_us;
     key_ref key;
     const std::uint64_t* state;
     result_value rank;  ///< what the top rows go by
   };
+  static bool is_before(const group& a, const group& b);
   void keep_top();
 
   const fold_program& program_;

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "base/limits.h"
+#include "gpu/filter.h"
 #include "gpu/pane_store.h"
+#include "gpu/session_store.h"
 #include "gpu/window_math.h"
 
 namespace millrace {
@@ -12,7 +15,28 @@ view_fold::view_fold(fold_program program)
     : program_(std::move(program)),
       budget_{.bytes_max = program_.plan.state_bytes_max, .groups_max = program_.plan.groups_max},
       keys_(program_),
-      store_(std::make_unique<pane_store>(program_, budget_)) {}
+      store_(make_store()) {}
+
+std::unique_ptr<window_store> view_fold::make_store() {
+  if (program_.plan.window.kind == window_kind::session) {
+    return std::make_unique<session_store>(program_, budget_);
+  }
+  return std::make_unique<pane_store>(program_, budget_);
+}
+
+status view_fold::restore(byte_view snapshot) {
+  MILLRACE_CHECK(budget_.groups == 0, "restore into an empty view");
+  MILLRACE_ASSIGN(snapshot_reader reader, snapshot_reader::open(program_, snapshot));
+  status restored = store_->restore(reader);
+  if (restored.ok()) return {};
+  store_ = make_store();
+  return std::move(restored).failure().with_context("view '" + program_.plan.name + "': snapshot");
+}
+
+void view_fold::close(std::int64_t watermark_us, window_rows& out) {
+  if (watermark_us < -watermark_max_us) return;
+  store_->close(std::min(watermark_us, watermark_max_us), out);
+}
 
 fold_size view_fold::size() const {
   return {.groups = budget_.groups, .windows = store_->windows(), .bytes = budget_.bytes};
@@ -26,6 +50,12 @@ void view_fold::fold(const fold_chunk& chunk, fold_job::view_part& part) {
       wrong += values[i].state == value_state::wrong_type ? 1u : 0u;
     }
     part.counts.nulls += wrong;
+  }
+  if (!program_.filter.empty()) {
+    for (std::size_t i = 0; i < chunk.records.size(); ++i) {
+      is_taken_[i] = run_filter(program_.filter.data(),
+                                [&](std::uint16_t column) { return chunk.column(column)[i]; });
+    }
   }
   batch_.chunk = &chunk;
   batch_.count = 0;
@@ -54,8 +84,10 @@ void view_fold::select_of_run(const fold_chunk& chunk, const fold_chunk::segment
     const auto time = times == nullptr ? static_cast<std::int64_t>(chunk.arrival_us)
                                        : static_cast<std::int64_t>(times[i].bits);
     const bool has_time = (times == nullptr || !times[i].is_null()) && is_event_time(time);
+    const bool is_taken = program_.filter.empty() || is_taken_[i];
+    if (!is_taken) ++counts.filtered;
     if (!has_time) [[unlikely]] {
-      ++counts.no_time;
+      counts.no_time += is_taken ? 1u : 0u;
       continue;
     }
     const bool future = is_future(time, chunk.arrival_us, plan.future_max_us);
@@ -64,6 +96,7 @@ void view_fold::select_of_run(const fold_chunk& chunk, const fold_chunk::segment
       newest = time;
       watermark = shard_watermark(newest, clock.floor_us, plan.delay_us);
     }
+    if (!is_taken) continue;
     if (time < before) [[unlikely]] {
       ++counts.late;
       if (part.late.size() < limits::late_records_max) {

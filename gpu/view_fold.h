@@ -18,9 +18,12 @@ class view_fold {
   view_fold& operator=(const view_fold&) = delete;
 
   void fold(const fold_chunk& chunk, fold_job::view_part& part);
-  void close(std::int64_t watermark_us, window_rows& out) { store_->close(watermark_us, out); }
+  void close(std::int64_t watermark_us, window_rows& out);
   void read_open(std::uint32_t rows_max, window_rows& out) { store_->read_open(rows_max, out); }
   fold_size size() const;
+  void snapshot(std::vector<std::byte>& out) const { store_->snapshot(out); }
+  /// After an error it is as empty as before.
+  status restore(byte_view snapshot);
 
  private:
   /// Fills in `index` and `time_us` of the records that go on, and counts the others.
@@ -28,9 +31,12 @@ class view_fold {
   void select_of_run(const fold_chunk& chunk, const fold_chunk::segment& segment,
                      fold_job::view_part& part);
 
+  std::unique_ptr<window_store> make_store();
+
   const fold_program program_;
   memory_budget budget_;
   key_column keys_;
+  bool is_taken_[fold_chunk_records];  ///< by the filter
   fold_batch batch_;
   std::unique_ptr<window_store> store_;
 };

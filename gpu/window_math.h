@@ -15,6 +15,9 @@ inline constexpr std::int64_t window_us_max = 3650ll * 24 * 3600 * 1'000'000;
 /// A clock or floor that was never set (shard_clock::never).
 inline constexpr std::int64_t time_never = INT64_MIN;
 
+/// Watermarks beyond it close nothing more.
+inline constexpr std::int64_t watermark_max_us = 2 * event_time_max_us;
+
 MILLRACE_HOST_DEVICE inline bool is_event_time(std::int64_t time_us) {
   return time_us >= -event_time_max_us && time_us < event_time_max_us;
 }

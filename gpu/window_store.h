@@ -4,6 +4,7 @@
 
 #include "gpu/fold.h"
 #include "gpu/fold_batch.h"
+#include "gpu/fold_snapshot.h"
 
 namespace millrace {
 
@@ -17,6 +18,9 @@ class window_store {
   virtual void close(std::int64_t watermark_us, window_rows& out) = 0;
   virtual void read_open(std::uint32_t rows_max, window_rows& out) = 0;
   virtual std::uint64_t windows() const = 0;
+  virtual void snapshot(std::vector<std::byte>& out) const = 0;
+  /// Into an empty one; after an error it holds a part.
+  virtual status restore(snapshot_reader& from) = 0;
 };
 
 }  // namespace millrace

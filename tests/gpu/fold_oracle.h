@@ -401,7 +401,7 @@ inline expected_value view_oracle::number(const aggregate_plan& aggregate, bool 
       }
       const long double deviation = __builtin_sqrtl(squares / (count - 1));
       return {{bits_of_real(static_cast<double>(deviation)), false},
-              static_cast<double>(deviation * 1e-12L + magnitude / count * 1e-15L)};
+              static_cast<double>(deviation * 1e-12L + magnitude / count * 1e-15L) + 1e-150};
     }
     case aggregate_kind::min:
     case aggregate_kind::max: {

@@ -80,7 +80,7 @@ inline std::vector<stream_record> make_stream(const stream_options& options) {
     double real = (static_cast<double>(below(1'000'000)) - 300'000) / 128.0;
     if (options.is_special && below(4) == 0) {
       constexpr double reals[] = {0.0,    -0.0,  HUGE_VAL, -HUGE_VAL,
-                                  1e-310, 1e300, -1e300,   __builtin_nan("")};
+                                  1e-310, 1e140, -1e140,   __builtin_nan("")};
       real = reals[below(std::size(reals))];
       constexpr std::int64_t integers[] = {INT64_MAX, INT64_MIN, 0, -1, 1ll << 53};
       integer = integers[below(std::size(integers))];

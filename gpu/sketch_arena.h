@@ -1,0 +1,58 @@
+#pragma once
+/// The sketches of one window on the CPU. A sketch starts as a small open-addressing table of
+/// (key, count) words and doubles; HyperLogLog's becomes its 4096 registers when that is smaller. A
+/// state's word is the address of its block, or 0: nothing yet. Blocks that were outgrown are used
+/// again for other sketches.
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <vector>
+
+#include "gpu/ddsketch.h"
+#include "gpu/fold_memory.h"
+#include "gpu/hyperloglog.h"
+
+namespace millrace {
+
+/// An entry of a sketch, also in snapshots: a bin or register, and its count or rank.
+struct sketch_entry {
+  std::uint32_t key = 0;
+  std::uint64_t count = 0;
+};
+
+/// A bin counts no further.
+inline constexpr std::uint64_t sketch_count_max = (1ull << 45) - 1;
+
+class sketch_arena {
+ public:
+  explicit sketch_arena(memory_budget& budget) : words_(budget) {}
+
+  /// Makes sure that `key` can go in without more memory. False: the budget says no.
+  bool prepare(std::uint64_t& sketch, std::uint32_t key, bool is_distinct);
+  /// A count of `more` to a bin that was prepared.
+  static void add(std::uint64_t sketch, std::uint32_t key, std::uint64_t more);
+  /// A register that was prepared to at least `rank`.
+  static void raise(std::uint64_t sketch, std::uint32_t key, std::uint64_t rank);
+  /// An entry of another sketch. False: the budget says no.
+  bool put(std::uint64_t& sketch, const sketch_entry& entry, bool is_distinct);
+  /// Everything of another sketch, of any arena. False: the budget says no.
+  bool merge(std::uint64_t& sketch, std::uint64_t from, bool is_distinct);
+  void release(std::uint64_t sketch);
+
+  /// By key.
+  static std::vector<sketch_entry> entries(std::uint64_t sketch);
+
+ private:
+  std::uint64_t take(std::uint32_t slots_log2);
+  bool grow(std::uint64_t& sketch, bool is_distinct);
+
+  word_arena words_;
+  std::array<std::vector<std::uint64_t*>, 32> free_;  ///< by log2 of slots
+};
+
+/// What the sketches say.
+std::uint64_t distinct_estimate(std::uint64_t sketch);
+/// False: no value was counted.
+bool quantile_estimate(std::uint64_t sketch, double quantile, std::uint64_t& bits);
+
+}  // namespace millrace
