@@ -81,8 +81,8 @@ view_plan plan_of(bool by_text, std::initializer_list<aggregate_kind> kinds) {
 constexpr auto simple = {aggregate_kind::count, aggregate_kind::sum, aggregate_kind::min,
                          aggregate_kind::max};
 
-/// Every block again and again, closing after each as far as the time has come. Times move on by the
-/// span of the workload with each turn: each block's are rewritten, outside of the measurement.
+/// Every block again and again, closing after each as far as the time has come. Times move on by
+/// the span of the workload with each turn: each block's are rewritten, outside of the measurement.
 void fold(benchmark::State& state, const workload& load, view_plan plan) {
   auto made = make_cpu_fold({plan});
   if (!made.ok()) return state.SkipWithError(made.failure().message().c_str());
@@ -93,8 +93,7 @@ void fold(benchmark::State& state, const workload& load, view_plan plan) {
   std::uint64_t number = 0, folded = 0, rows = 0;
   window_rows closed;
   std::vector<std::vector<std::byte>> blocks = load.blocks;
-  const std::int64_t span_us =
-      static_cast<std::int64_t>(load.records) * load.step_ns / 1000;
+  const std::int64_t span_us = static_cast<std::int64_t>(load.records) * load.step_ns / 1000;
   const auto turn = [&] {
     for (const std::vector<std::byte>& block : blocks) {
       const fold_run run{shard_index(0), record_index(number), block_records, block};

@@ -42,7 +42,8 @@ struct filter_op {
 static_assert(sizeof(filter_op) == 12);
 
 /// One block without pointers: header, operations, literals, bytes of texts. A copy of it elsewhere
-/// is the same program. A literal is to_ordered(), or of a text (offset of its bytes << 32 | count).
+/// is the same program. A literal is to_ordered(), or of a text (offset of its bytes << 32 |
+/// count).
 struct filter_header {
   std::uint32_t ops = 0;
   std::uint32_t literals_at = 0;  ///< in bytes from the block's start, a multiple of 8

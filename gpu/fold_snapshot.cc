@@ -38,7 +38,8 @@ class fingerprint {
   void add(const std::string& text) {
     add(text.size());
     byte_hasher hasher;
-    for (const char c : text) hasher.add(static_cast<unsigned char>(c));
+    for (const char c : text)
+      hasher.add(static_cast<unsigned char>(c));
     add(hasher.finish());
   }
   void add(const json_source& source) { add(source.path); }
@@ -60,7 +61,8 @@ class fingerprint {
     add(static_cast<std::uint64_t>(filter.op));
     add(filter.field);
     add(filter.parts.size());
-    for (const filter_plan& part : filter.parts) add(part);
+    for (const filter_plan& part : filter.parts)
+      add(part);
     add(filter.values.size());
     for (const filter_plan::literal& value : filter.values) {
       add(value.index());
@@ -126,11 +128,13 @@ std::uint64_t plan_fingerprint(const view_plan& plan) {
   all.add(static_cast<std::uint64_t>(plan.layout));
   all.add(static_cast<unsigned char>(plan.csv_delimiter));
   all.add(plan.fields.size());
-  for (const field_plan& field : plan.fields) all.add(field);
+  for (const field_plan& field : plan.fields)
+    all.add(field);
   all.add(plan.filter ? 1 : 0);
   if (plan.filter) all.add(*plan.filter);
   all.add(plan.group_by.size());
-  for (const std::uint16_t field : plan.group_by) all.add(field);
+  for (const std::uint16_t field : plan.group_by)
+    all.add(field);
   all.add(static_cast<std::uint64_t>(plan.window.kind));
   for (const std::int64_t us : {plan.window.size_us, plan.window.hop_us, plan.window.offset_us,
                                 plan.delay_us, plan.future_max_us}) {
@@ -164,7 +168,8 @@ void snapshot_writer::add(const snapshot_entry& entry) {
   put(out_, static_cast<std::uint32_t>(entry.key.size()));
   out_.insert(out_.end(), entry.key.begin(), entry.key.end());
   const std::size_t state_at = out_.size();
-  for (const std::uint64_t word : entry.state) put(out_, word);
+  for (const std::uint64_t word : entry.state)
+    put(out_, word);
   for (std::size_t i = 0; i < entry.sketches.size(); ++i) {
     const std::uint16_t word = program_.parts[program_.sketches[i]].word;
     store(out_.data() + state_at + word * sizeof(std::uint64_t), std::uint64_t{0});
@@ -198,8 +203,8 @@ result<snapshot_reader> snapshot_reader::open(const fold_program& program, byte_
   const auto header = load<snapshot_header>(body.data());
   if (header.magic != magic) return damaged(program, "it does not start as one of version 1 does");
   if (load<std::uint32_t>(body.data() + body.size()) != crc32c(body)) {
-    return damaged(program, "the checksum of its " + std::to_string(bytes.size()) +
-                                " bytes is wrong");
+    return damaged(program,
+                   "the checksum of its " + std::to_string(bytes.size()) + " bytes is wrong");
   }
   if (header.plan != plan_fingerprint(program.plan)) {
     return error(error_code::invalid_argument,

@@ -51,7 +51,8 @@ void session_store::erase(std::uint64_t hash, std::uint64_t* row) {
   for (const std::uint16_t part : program_.sketches) {
     sketches_.release(state_of(row)[program_.parts[part].word]);
   }
-  sessions_.state(row)[2] = 0;  // what is left of it among the endings is not of the row's next user
+  sessions_.state(row)[2] =
+      0;  // what is left of it among the endings is not of the row's next user
   sessions_.erase(hash, row);
 }
 
@@ -60,12 +61,14 @@ void session_store::merge(std::uint64_t* into, std::uint64_t* from, std::uint64_
   MILLRACE_CHECK(merge_states(program_, state_of(into), state_of(from), sketches_),
                  "memory for two sessions together");
   budget_.may_exceed = false;
-  set_extent(into, std::min(first_of(into), first_of(from)), std::max(last_of(into), last_of(from)));
+  set_extent(into, std::min(first_of(into), first_of(from)),
+             std::max(last_of(into), last_of(from)));
   erase(hash, from);
 }
 
 std::uint32_t session_store::fold(fold_batch& batch) {
-  for (std::uint32_t i = 0; i < batch.count; ++i) sessions_.prefetch(batch.hash[i]);
+  for (std::uint32_t i = 0; i < batch.count; ++i)
+    sessions_.prefetch(batch.hash[i]);
   for (std::uint32_t i = 0; i < batch.count; ++i) {
     __builtin_prefetch(sessions_.guess(batch.hash[i]), 1);
   }
@@ -84,8 +87,8 @@ std::uint32_t session_store::fold(fold_batch& batch) {
   for (std::uint32_t i = 0; i < count; ++i) {
     const std::uint64_t hash = batch.hash[i];
     const std::int64_t time = batch.time_us[i];
-    std::uint64_t* row = sessions_.find_where(
-        hash, batch.key[i], [&](std::uint64_t* one) { return joins(one, time); });
+    std::uint64_t* row = sessions_.find_where(hash, batch.key[i],
+                                              [&](std::uint64_t* one) { return joins(one, time); });
     if (row == nullptr) {
       row = start(hash, batch.key[i], time);
     } else if (time < first_of(row) || time > last_of(row)) {
@@ -130,7 +133,8 @@ void session_store::close(std::int64_t watermark_us, window_rows& out) {
   }
   closed_until_us_ = std::max(closed_until_us_, watermark_us);
   rows.emit(UINT64_MAX, out);
-  for (const ending& one : closed) erase(one.hash, one.row);
+  for (const ending& one : closed)
+    erase(one.hash, one.row);
 }
 
 void session_store::read_open(std::uint32_t rows_max, window_rows& out) {

@@ -185,7 +185,8 @@ std::uint64_t distinct_estimate(std::uint64_t sketch) {
 bool quantile_estimate(std::uint64_t sketch, double quantile, std::uint64_t& bits) {
   const std::vector<sketch_entry> bins = sketch_arena::entries(sketch);
   std::uint64_t count = 0;
-  for (const sketch_entry& one : bins) count += one.count;
+  for (const sketch_entry& one : bins)
+    count += one.count;
   if (count == 0) return false;
   std::uint64_t left = dds_rank(quantile, count);
   for (const sketch_entry& one : bins) {
