@@ -200,6 +200,7 @@ TEST(view_lane, a_checkpoint_clears_the_journal_and_is_all_that_a_restart_needs)
   test.run();
   test.log.wall_us += 11'000'000;
   test.run();
+  test.run();
   test.stop();
   test.crash();
   EXPECT_FALSE(test.keeper->is_replaying());
