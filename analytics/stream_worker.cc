@@ -12,6 +12,8 @@ namespace {
 
 /// How often the stream's shards are looked at: a split or merge shows within this time.
 constexpr std::uint64_t look_interval_us = 100'000;
+/// Looking at many shards takes the log's lock often: so much time for each in between.
+constexpr std::uint64_t look_us_per_shard = 20;
 /// How often status goes out to readers while there is work.
 constexpr std::uint64_t publish_interval_us = 50'000;
 /// The thread looks for requests and for its end at least this often.
@@ -178,7 +180,7 @@ int stream_worker::do_work(const lane_times& now) {
 
 /// True: shards_ is new.
 bool stream_worker::look_at_shards(const lane_times& now) {
-  look_us_ = now.monotonic_us + look_interval_us;
+  look_us_ = now.monotonic_us + std::max(look_interval_us, shards_.size() * look_us_per_shard);
   const auto found = streams_.describe(settings_.stream);
   const bool gone = found.ok() ? found->description.id.value != stream_id_
                                : found.failure().code() == error_code::not_found;
@@ -231,7 +233,7 @@ result<window_rows> stream_worker::read_open(const view_keeper& view, std::uint3
   };
   {
     std::lock_guard lock(mutex_);
-    if (ended_ || !thread_.joinable()) {
+    if (!takes_requests_) {
       return error(error_code::unavailable, "views are not running");
     }
     requests_.push_back(ask);
@@ -286,7 +288,9 @@ void stream_worker::count() {
 // --- the thread ----------------------------------------------------------------------------------
 
 void stream_worker::start() {
-  if (thread_.joinable()) return;
+  std::lock_guard lock(mutex_);
+  if (takes_requests_) return;
+  takes_requests_ = true;
   thread_ = std::thread([this] { run(); });
 }
 
@@ -310,7 +314,7 @@ void stream_worker::stop() {
   if (thread_.joinable()) thread_.join();
   {
     std::lock_guard lock(mutex_);
-    ended_ = true;
+    takes_requests_ = false;
   }
   take_requests();
   const lane_times now{.monotonic_us = monotonic_us(), .wall_us = wall_us()};

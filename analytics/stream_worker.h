@@ -84,7 +84,7 @@ class stream_worker {
 
   std::mutex mutex_;
   std::vector<std::function<void()>> requests_;
-  bool ended_ = false;  ///< no requests any more
+  bool takes_requests_ = false;
   std::atomic<bool> ending_{false};
   std::thread thread_;
 };

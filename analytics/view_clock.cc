@@ -165,6 +165,8 @@ const view_clock::shard_state* view_clock::find(shard_index shard) const {
 }
 
 void view_clock::forget_closed(std::span<const known_shard> shards) {
+  const auto is_closed = [](const shard_state& one) { return one.now == phase::closed; };
+  if (std::none_of(others_.begin(), others_.end(), is_closed)) return;
   std::unordered_set<shard_index> known;
   for (const known_shard& one : shards)
     known.insert(one.shard);

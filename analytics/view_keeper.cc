@@ -113,6 +113,12 @@ void view_keeper::end_block(const log_block& block, log_position next, fold_job:
     if (pending_.late.empty()) pending_.first_late = late_ordinal_;
     pending_.late.insert(pending_.late.end(), part.late.begin(), part.late.end());
     late_ordinal_ += part.late.size();
+    if (pending_.late.size() > 2 * std::size_t{limits::late_records_kept}) {
+      const std::size_t old = pending_.late.size() - limits::late_records_kept;
+      pending_.late.erase(pending_.late.begin(),
+                          pending_.late.begin() + static_cast<std::ptrdiff_t>(old));
+      pending_.first_late += old;
+    }
   }
   at_ = next;
   folded_bytes_ += block.record_bytes;

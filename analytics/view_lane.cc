@@ -30,6 +30,7 @@ view_lane::view_lane(std::shared_ptr<const stream_log> log, std::vector<view_kee
 }
 
 int view_lane::do_work(const lane_times& now, std::span<const known_shard> shards) {
+  if (!shards.empty()) look_.assign(shards.begin(), shards.end());
   if (state_ != state::running || (is_stalled() && now.monotonic_us < retry_us_)) return 0;
   if (!checkpoint_us_) checkpoint_us_ = now.monotonic_us;
   for (view_keeper* const one : views_)
@@ -42,7 +43,7 @@ int view_lane::do_work(const lane_times& now, std::span<const known_shard> shard
   }
   if (!block_ && state_ == state::running && !is_stalled()) read_next(now);
   if (state_ != state::running || is_stalled()) return 0;
-  take_decisions(now, shards);
+  take_decisions(now);
   if (state_ != state::running) return 0;
   if (block_) {
     start_fold();
@@ -112,18 +113,19 @@ int view_lane::finish_block() {
 
 // --- time ----------------------------------------------------------------------------------------
 
-void view_lane::take_decisions(const lane_times& now, std::span<const known_shard> shards) {
+void view_lane::take_decisions(const lane_times& now) {
   for (std::size_t i = 0; i < views_.size(); ++i) {
     view_keeper& one = *views_[i];
     while (one.take_from_journal(place_))
       close_passed(i);
-    if (shards.empty() || one.is_replaying() || state_ != state::running) continue;
+    if (look_.empty() || one.is_replaying() || state_ != state::running) continue;
     const auto caught_up_us = block_ ? std::nullopt : caught_up_us_;
-    if (one.decide(place_, shards, now.wall_us, caught_up_us,
+    if (one.decide(place_, look_, now.wall_us, caught_up_us,
                    fold_->size(static_cast<std::uint32_t>(i)))) {
       close_passed(i);
     }
   }
+  look_.clear();
 }
 
 void view_lane::close_passed(std::size_t view) {

@@ -69,7 +69,7 @@ class view_lane {
   int finish_block();
   void read_next(const lane_times& now);
   void start_fold();
-  void take_decisions(const lane_times& now, std::span<const known_shard> shards);
+  void take_decisions(const lane_times& now);
   void close_passed(std::size_t view);
   /// What is collected, when it is time; false: it could not be written.
   bool write(const lane_times& now, bool all);
@@ -93,6 +93,7 @@ class view_lane {
   std::vector<fold_run> runs_;
   std::vector<fold_job::view_part> parts_;
 
+  std::vector<known_shard> look_;  ///< at the shards, not yet decided upon
   bool caught_up_ = false;
   std::optional<std::uint64_t> caught_up_us_;  ///< wall time when it first was
   std::uint64_t newest_us_ = 0;

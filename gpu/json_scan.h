@@ -83,39 +83,43 @@ class json_scanner {
   }
 
   /// From what is before a member or element, the bracket that opens or a comma, to what is behind
-  /// it; or only to the bracket that opens it, where something in it is wanted.
+  /// it; or only to the bracket that opens it, where something in it is wanted. Goes on over
+  /// members that nobody wants.
   MILLRACE_HOST_DEVICE step scan_member() {
-    std::uint32_t from = at_ + 1;
-    std::uint32_t end = cursor_.next();
-    if (end == document_.count) return step::bad;
-    const json_edge* edge = nullptr;
-    if (!in_array_ && document_[end] == ':') {
-      if (!find_name(from, end, edge)) return step::bad;
-      from = end + 1;
-      end = cursor_.next();
+    for (;;) {
+      std::uint32_t from = at_ + 1;
+      std::uint32_t end = cursor_.next();
       if (end == document_.count) return step::bad;
-    } else if (is_open(at_) && is_close(end) && is_blank(from, end)) {
-      at_ = end;
-      return step::passed;
-    } else if (in_array_) {
-      edge = find_element();
-    } else {
-      return step::bad;
-    }
-    at_ = end;
-    const bool wanted = edge != nullptr && (tables_.node(edge->node).below & wanted_) != 0;
-    if (is_open(end)) {
-      if (wanted) {
-        enter(edge->node);
-        return step::entered;
+      const json_edge* edge = nullptr;
+      if (!in_array_ && document_[end] == ':') {
+        if (!find_name(from, end, edge)) return step::bad;
+        from = end + 1;
+        end = cursor_.next();
+        if (end == document_.count) return step::bad;
+      } else if (is_open(at_) && is_close(end) && is_blank(from, end)) {
+        at_ = end;
+        return step::passed;
+      } else if (in_array_) {
+        edge = find_element();
+      } else {
+        return step::bad;
       }
-      if (cursor_.skip(1) == document_.count) return step::bad;
-      at_ = cursor_.next();
-      if (at_ == document_.count) return step::bad;
-    } else if (wanted) {
-      take(tables_.node(edge->node), trimmed(document_.part(from, end)));
+      at_ = end;
+      const bool wanted = edge != nullptr && (tables_.node(edge->node).below & wanted_) != 0;
+      if (is_open(end)) return wanted ? enter(edge->node) : pass_container();
+      if (wanted) {
+        take(tables_.node(edge->node), trimmed(document_.part(from, end)));
+        return step::passed;
+      }
+      if (document_[end] != ',') return step::passed;
     }
-    return step::passed;
+  }
+
+  /// From the bracket that opens it to behind the one that closes it.
+  MILLRACE_HOST_DEVICE step pass_container() {
+    if (cursor_.skip(1) == document_.count) return step::bad;
+    at_ = cursor_.next();
+    return at_ == document_.count ? step::bad : step::passed;
   }
 
   /// Of what is between the place before a member and its colon. False: it is no name.
@@ -191,11 +195,12 @@ class json_scanner {
   }
 
   /// at_ is at the bracket that opens the value of `node`.
-  MILLRACE_HOST_DEVICE void enter(std::uint32_t node) {
+  MILLRACE_HOST_DEVICE step enter(std::uint32_t node) {
     const std::uint64_t own = tables_.node(node).own & wanted_;
     set(own, value_state::wrong_type);
     wanted_ &= ~own;
     go_on_in(node, document_[at_] == '[', 0);
+    return step::entered;
   }
 
   /// at_ is at the bracket that closes it. False: that was the whole document.

@@ -1,6 +1,7 @@
 #include "ingest/batch_filler.h"
 
 #include <algorithm>
+#include <thread>
 
 #include "base/check.h"
 
@@ -18,7 +19,11 @@ batch_filler::batch_filler(batch_sink& sink, const batch_filler_options& options
   }
 }
 
-batch_filler::~batch_filler() = default;
+batch_filler::~batch_filler() {
+  // The sink may still be on its way out of finished() with the last batch, already collected.
+  while (finishing_.load(std::memory_order_acquire) != 0)
+    std::this_thread::yield();
+}
 
 std::uint32_t batch_filler::register_owner(buffer_owner& owner) {
   MILLRACE_CHECK(owner_count_ < owners_.size(), "too many buffer owners at one door");
@@ -139,9 +144,11 @@ int batch_filler::submit_all() {
 }
 
 void batch_filler::finished(record_batch& batch) {
+  finishing_.fetch_add(1, std::memory_order_relaxed);
   const bool queued = finished_.push(&batch);
   MILLRACE_CHECK(queued, "more batches came back than there are");
   if (wake_) wake_->notify();
+  finishing_.fetch_sub(1, std::memory_order_release);
 }
 
 int batch_filler::collect(std::uint64_t now_us) {

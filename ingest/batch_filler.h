@@ -4,6 +4,7 @@
 ///
 /// One thread, except finished(), which the pipeline calls.
 #include <array>
+#include <atomic>
 #include <memory>
 #include <span>
 #include <unordered_map>
@@ -143,6 +144,7 @@ class batch_filler : public batch_home {
   std::vector<lane_state*> open_;  ///< lanes with a batch that is being filled
   std::vector<flight> in_flight_;  ///< in no order
   bounded_queue<record_batch*> finished_;
+  std::atomic<std::uint32_t> finishing_{0};  ///< calls of finished() under way
   std::array<buffer_owner*, 16> owners_{};
   std::uint32_t owner_count_ = 0;
   std::vector<batch_observer*> observers_;
