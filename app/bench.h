@@ -9,8 +9,9 @@
 namespace millrace {
 
 struct bench_options {
-  std::string report;      ///< directory for bench.json and bench.html; empty: table only
-  std::string dpdk;        ///< EAL arguments; empty: no DPDK figures
+  std::string report;             ///< directory for bench.json and bench.html; empty: table only
+  std::string dpdk;               ///< EAL arguments; empty: no DPDK figures
+  std::uint32_t dpdk_mtu = 9000;  ///< of its ports; some drivers have 1500 alone
   std::string data = ".";  ///< a directory on the disk to measure; a folder is made and removed
   std::string memory = "/dev/shm";  ///< a directory on a memory file system
   double seconds = 2;               ///< for each round of each figure

@@ -46,29 +46,29 @@ endpoint receiver_address() {
   return to;
 }
 
-result<ports> open_ports(const std::string& eal_arguments) {
-  dpdk_options wanted;
-  wanted.eal_arguments = eal_arguments;
-  wanted.addresses = {"192.0.2.1/24", "192.0.2.2/24@1"};
-  wanted.listen_ports = {listen_port};
-  wanted.mtu = 9000;
+result<ports> try_ports(const dpdk_options& wanted) {
   ports out;
-  const auto open = [&]() -> status {
-    // Room for two ports; a third is left alone.
-    MILLRACE_ASSIGN(arena memory, arena::create({.bytes = 2 * dpdk_queue_arena_bytes(wanted),
-                                                 .try_hugetlb = true}));
-    out.memory = std::make_unique<arena>(std::move(memory));
-    MILLRACE_ASSIGN(out.sources, open_dpdk_ports(wanted, *out.memory));
-    return {};
-  };
-  if (auto opened = open(); !opened.ok()) {
-    // With one port the second address has none: it is looped, or there is nothing to measure.
-    if (opened.failure().code() != error_code::invalid_argument) return std::move(opened).failure();
-    wanted.addresses.pop_back();
-    MILLRACE_TRY(open());
-  }
+  // Room for two ports; a third is left alone.
+  MILLRACE_ASSIGN(arena memory, arena::create({.bytes = 2 * dpdk_queue_arena_bytes(wanted),
+                                               .try_hugetlb = true}));
+  out.memory = std::make_unique<arena>(std::move(memory));
+  MILLRACE_ASSIGN(out.sources, open_dpdk_ports(wanted, *out.memory));
   if (out.sources.size() > 2) out.sources.resize(2);
   return out;
+}
+
+/// A second address where there is a second port. With one port it is looped, or there is nothing
+/// to measure. The MTU is the caller's to know: a port that refuses one is closed, and gone.
+result<ports> open_ports(const bench_options& options) {
+  dpdk_options wanted;
+  wanted.eal_arguments = options.dpdk;
+  wanted.listen_ports = {listen_port};
+  wanted.mtu = options.dpdk_mtu;
+  wanted.addresses = {"192.0.2.1/24", "192.0.2.2/24@1"};
+  auto opened = try_ports(wanted);
+  if (opened.ok() || opened.failure().code() != error_code::invalid_argument) return opened;
+  wanted.addresses.pop_back();
+  return try_ports(wanted);
 }
 
 /// Takes what is there and gives it back; how many.
@@ -138,7 +138,7 @@ result<nic_rates> run(ports& on, std::uint32_t frame_bytes, double seconds) {
 
 status bench_nic(bench_context& context) {
   if (context.options().dpdk.empty()) return {};
-  auto opened = open_ports(context.options().dpdk);
+  auto opened = open_ports(context.options());
   if (!opened.ok()) {
     // Arguments without a port are for the ports in memory alone.
     if (opened.failure().code() == error_code::not_found) return {};

@@ -179,6 +179,8 @@ void add_bench(CLI::App& bench, bench_options& o) {
   bench.add_option("--report", o.report, "directory for bench.json and bench.html");
   bench.add_option("--dpdk", o.dpdk, "EAL arguments: measure a DPDK port too")
       ->type_name("'EAL ARGS'");
+  bench.add_option("--dpdk-mtu", o.dpdk_mtu, "largest packet of that port; some have 1500 alone")
+      ->check(CLI::Range(1280, 9000));
   bench.add_option("--data", o.data, "a directory on the disk to measure");
   bench.add_option("--memory", o.memory, "a directory on a memory file system");
   bench.add_option("--seconds", o.seconds, "of each round of each figure");

@@ -1,7 +1,6 @@
 // What a fold does at its limits, with hostile times and with damaged snapshots.
-#include "gpu/fold.h"
-
 #include "base/crc32c.h"
+#include "gpu/fold.h"
 #include "gpu/window_math.h"
 #include "tests/gpu/fold_stream.h"
 
@@ -55,7 +54,8 @@ TEST_F(Limits, groups_past_the_limit_are_left_out_and_counted_and_the_others_go_
   open(plan);
   std::vector<stream_record> stream;
   for (int turn = 0; turn < 2; ++turn) {
-    for (std::int32_t group = 0; group < 25; ++group) stream.push_back(at(1'000'000, group));
+    for (std::int32_t group = 0; group < 25; ++group)
+      stream.push_back(at(1'000'000, group));
   }
   const fold_counts counts = fold(stream);
   EXPECT_EQ(counts.folded, 20u);
@@ -69,7 +69,8 @@ TEST_F(Limits, times_far_apart_make_no_more_windows_than_the_limit) {
   plan.delay_us = window_us_max;
   open(plan);
   std::vector<stream_record> stream;
-  for (int i = 0; i < 1000; ++i) stream.push_back(at(i * 100'000, 1));
+  for (int i = 0; i < 1000; ++i)
+    stream.push_back(at(i * 100'000, 1));
   const fold_counts counts = fold(stream);
   EXPECT_EQ(counts.folded, 16u);
   EXPECT_EQ(counts.left_out, 984u);
@@ -84,7 +85,8 @@ TEST_F(Limits, state_stays_within_its_bytes) {
     plan.state_bytes_max = 256 * 1024;
     open(plan);
     std::vector<stream_record> stream;
-    for (std::int32_t i = 0; i < 20'000; ++i) stream.push_back(at(1'000'000, i % 3000));
+    for (std::int32_t i = 0; i < 20'000; ++i)
+      stream.push_back(at(1'000'000, i % 3000));
     const fold_counts counts = fold(stream);
     EXPECT_GT(counts.folded, 0u);
     EXPECT_GT(counts.left_out, 0u);
@@ -151,7 +153,8 @@ TEST_F(Limits, a_damaged_snapshot_is_an_error_wherever_the_damage_is) {
   for (int turn = 0; turn < 2000; ++turn) {
     std::vector<std::byte> bytes = good;
     if (turn % 2 == 0) bytes.resize(random() % bytes.size());
-    if (!bytes.empty()) bytes[random() % bytes.size()] ^= static_cast<std::byte>(1 + random() % 255);
+    if (!bytes.empty())
+      bytes[random() % bytes.size()] ^= static_cast<std::byte>(1 + random() % 255);
     open(plan);
     const status restored = fold_->restore(0, bytes);
     ASSERT_FALSE(restored.ok());

@@ -77,8 +77,8 @@ TEST(DdSketch, every_value_is_within_its_bins_accuracy_and_bins_keep_the_order) 
     ASSERT_GE(bin, before);
     before = bin;
     const double middle = double_of(dds_middle(bin));
-    ASSERT_LE(middle > value ? middle - value : value - middle,
-              (value > 0 ? value : -value) / 128) << value;
+    ASSERT_LE(middle > value ? middle - value : value - middle, (value > 0 ? value : -value) / 128)
+        << value;
   }
 }
 
@@ -122,7 +122,8 @@ TEST(ExactSum, of_integers_holds_128_bits_in_any_order) {
   values.push_back(-5);
   std::mt19937_64 random(1);
   std::ranges::shuffle(values, random);
-  for (const std::int64_t one : values) add_int<plain_words>(sum, one);
+  for (const std::int64_t one : values)
+    add_int<plain_words>(sum, one);
   EXPECT_EQ(static_cast<std::int64_t>(sum[0]), -1005);
   EXPECT_EQ(sum[1], ~0ull);
   EXPECT_EQ(sum_as_double(sum[0], sum[1]), -1005.0);
@@ -150,9 +151,8 @@ TEST(ExactSum, deviations_survive_a_mean_twelve_digits_larger) {
     const exact_double square = product_of(x, x);
     add_double<plain_words>(squares, square.rounded, square.lost);
   }
-  const double deviations =
-      squared_deviations(double_of(sum[0]), double_of(sum[1]), double_of(squares[0]),
-                         double_of(squares[1]), 1000);
+  const double deviations = squared_deviations(double_of(sum[0]), double_of(sum[1]),
+                                               double_of(squares[0]), double_of(squares[1]), 1000);
   EXPECT_NEAR(deviations, 250.0, 1e-6);
 }
 
