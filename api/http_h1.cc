@@ -63,7 +63,7 @@ std::string_view reason_of(unsigned status) {
   return view_of(http::obsolete_reason(http::int_to_status(status)));
 }
 
-class http1_session final : public http_session {
+class http1_session final : public http_session, public http_exchange {
  public:
   http1_session(const session_ground& ground, byte_link& link, std::weak_ptr<void> owner)
       : ground_(ground), link_(link), owner_(std::move(owner)) {}
@@ -266,14 +266,7 @@ void http1_session::answer(gate_answer what) {
 void http1_session::refuse(unsigned status, std::string_view why) {
   ground_.counts.requests_refused.fetch_add(1, std::memory_order_relaxed);
   keep_alive_ = false;
-  answer({.status = status,
-          .content_type = "application/x-amz-json-1.1",
-          .headers = {},
-          .body = fmt::format("{{\"__type\":\"{}\",\"message\":\"{}\"}}",
-                              status == 413   ? "RequestEntityTooLargeException"
-                              : status == 503 ? "ServiceUnavailable"
-                                              : "BadRequestException",
-                              why)});
+  answer(refusal_of(status, why));
 }
 
 void http1_session::write(std::string head, std::string body) {
@@ -345,6 +338,17 @@ void http1_session::write_next_piece() {
 }
 
 }  // namespace
+
+gate_answer refusal_of(unsigned status, std::string_view why) {
+  return {.status = status,
+          .content_type = "application/x-amz-json-1.1",
+          .headers = {},
+          .body = fmt::format(R"({{"__type":"{}","message":"{}"}})",
+                              status == 413   ? "RequestEntityTooLargeException"
+                              : status == 503 ? "ServiceUnavailable"
+                                              : "BadRequestException",
+                              why)};
+}
 
 std::unique_ptr<http_session> make_http1_session(const session_ground& ground, byte_link& link,
                                                  std::weak_ptr<void> owner) {
