@@ -46,9 +46,8 @@ bool credential::allows_stream(std::string_view stream) const {
 }
 
 const credential* credential_set::find(std::string_view access_key) const {
-  const auto found = std::find_if(all.begin(), all.end(), [&](const credential& one) {
-    return one.access_key == access_key;
-  });
+  const auto found = std::find_if(
+      all.begin(), all.end(), [&](const credential& one) { return one.access_key == access_key; });
   return found == all.end() ? nullptr : &*found;
 }
 

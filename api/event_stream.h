@@ -1,7 +1,7 @@
 #pragma once
 /// Frames of application/vnd.amazon.eventstream: u32 length, u32 header bytes, CRC-32 of those
-/// eight, headers, payload, CRC-32 of all before; big-endian. A header is u8 length, name, 7 (text),
-/// u16 length, value. Source: "Event stream encoding", AWS documentation.
+/// eight, headers, payload, CRC-32 of all before; big-endian. A header is u8 length, name, 7
+/// (text), u16 length, value. Source: "Event stream encoding", AWS documentation.
 #include <initializer_list>
 #include <string>
 #include <string_view>

@@ -40,11 +40,12 @@ class connection final : public byte_link, public std::enable_shared_from_this<c
 
   /// Waits for the first bytes: they say which protocol it is.
   void start() {
-    socket_.async_read_some(asio::buffer(first_.data() + first_bytes_, first_.size() - first_bytes_),
-                            [self = shared_from_this()](error_code failure, std::size_t bytes) {
-                              if (failure) return self->close();
-                              self->on_first_bytes(bytes);
-                            });
+    socket_.async_read_some(
+        asio::buffer(first_.data() + first_bytes_, first_.size() - first_bytes_),
+        [self = shared_from_this()](error_code failure, std::size_t bytes) {
+          if (failure) return self->close();
+          self->on_first_bytes(bytes);
+        });
   }
   void tick(std::uint64_t now_us);
   bool is_waiting() const { return session_ && session_->is_waiting(); }

@@ -56,6 +56,7 @@ class head_parser final : public http::basic_parser<true> {
 
 constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
 
+constexpr std::string_view chunk_end = "\r\n";
 /// How long a client that still sends gets to read the last answer.
 constexpr std::uint64_t linger_us = 2'000'000;
 
@@ -310,6 +311,8 @@ void http1_session::begin_stream(unsigned status, std::string_view content_type,
 
 void http1_session::send(std::string piece) {
   if (is_closed_ || piece.empty()) return;
+  // With its end at once: clients wait for that before they look at the piece.
+  piece += chunk_end;
   unsent_ += piece.size();
   queue_.push_back(std::move(piece));
   if (!is_writing_) write_next_piece();
@@ -325,16 +328,14 @@ void http1_session::write_next_piece() {
   unsent_ -= std::min<std::uint64_t>(unsent_, out_.size());
   out_.clear();
   if (!queue_.empty()) {
-    std::string head =
-        fmt::format("{}{:x}\r\n", head_.starts_with("HTTP") ? "" : "\r\n", queue_.front().size());
     std::string piece = std::move(queue_.front());
     queue_.pop_front();
+    std::string head = fmt::format("{:x}\r\n", piece.size() - chunk_end.size());
     return write(std::move(head), std::move(piece));
   }
   if (!stream_ended_) return;
-  const bool any = !head_.starts_with("HTTP");
   state_ = state::answering;
-  write(any ? "\r\n0\r\n\r\n" : "0\r\n\r\n", {});
+  write("0\r\n\r\n", {});
 }
 
 }  // namespace

@@ -131,7 +131,9 @@ void http2_stream::make_request() {
     } else if (name == ":path") {
       request_.target = value;
     } else if (name == ":authority") {
+      // Some clients sign it by the one name, some by the other.
       request_.headers.emplace_back("host", value);
+      request_.headers.emplace_back(name, value);
     } else if (!name.starts_with(':')) {
       request_.headers.emplace_back(name, value);
     }
@@ -158,8 +160,7 @@ void http2_stream::start(unsigned status, std::string_view content_type,
   nghttp2_data_provider provider{};
   provider.source.ptr = this;
   provider.read_callback = [](nghttp2_session*, std::int32_t, std::uint8_t* to, std::size_t most,
-                              std::uint32_t* flags, nghttp2_data_source* source,
-                              void*) -> ssize_t {
+                              std::uint32_t* flags, nghttp2_data_source* source, void*) -> ssize_t {
     bool is_end = false;
     const ssize_t bytes = static_cast<http2_stream*>(source->ptr)->read(to, most, is_end);
     if (is_end) *flags |= NGHTTP2_DATA_FLAG_EOF;
@@ -234,9 +235,8 @@ int on_header(nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* 
               std::uint8_t, void* user) {
   const auto one = self_of(user).find(frame->hd.stream_id);
   if (!one || one->has_head_) return 0;  // trailers mean nothing here
-  const bool fits =
-      one->add_header({reinterpret_cast<const char*>(name), name_bytes},
-                      {reinterpret_cast<const char*>(value), value_bytes});
+  const bool fits = one->add_header({reinterpret_cast<const char*>(name), name_bytes},
+                                    {reinterpret_cast<const char*>(value), value_bytes});
   return fits ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // the stream is reset
 }
 
@@ -299,8 +299,8 @@ void http2_session::start(std::string_view first_bytes) {
 
 void http2_session::on_read(std::size_t bytes) {
   in_callbacks_ = true;
-  const ssize_t taken = nghttp2_session_mem_recv(
-      session_, reinterpret_cast<const std::uint8_t*>(in_.data()), bytes);
+  const ssize_t taken =
+      nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(in_.data()), bytes);
   in_callbacks_ = false;
   // What breaks the protocol is told to the client by a GOAWAY, which is queued already.
   write_soon();
@@ -352,8 +352,8 @@ void http2_session::tick(std::uint64_t now_us) {
       nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
     }
   }
-  const bool is_idle = streams_.empty() &&
-                       now_us >= idle_since_us_ + ground_.options.idle_timeout_us;
+  const bool is_idle =
+      streams_.empty() && now_us >= idle_since_us_ + ground_.options.idle_timeout_us;
   if (is_idle || now_us >= write_deadline_us_) {
     ground_.counts.timeouts.fetch_add(1, std::memory_order_relaxed);
     return link_.close();
@@ -398,8 +398,7 @@ void http2_session::on_head(http2_stream& one, bool is_end) {
     return refuse(one, 413, "the body is too large");
   if (!ground_.agent.admit(one, one.body_bytes_)) return;
   // Other streams of the connection go on, so that this one cannot wait for room unread.
-  const mutable_byte_view room =
-      ground_.bodies.reserve(one.body_bytes_ + http_gate::body_padding);
+  const mutable_byte_view room = ground_.bodies.reserve(one.body_bytes_ + http_gate::body_padding);
   if (room.empty()) return refuse(one, 503, "no room for the body now");
   one.room_ = body_room(ground_.bodies, room);
   one.deadline_us_ = monotonic_us() + 20'000'000 + one.body_bytes_ * 4;

@@ -127,8 +127,8 @@ bool kinesis_door::admit(http_exchange& exchange, std::uint64_t body_bytes) {
   // A stranger gets no room for a large body; the signature itself covers the body.
   if (verifier_ && body_bytes > stranger_bytes_max &&
       !verifier_->knows({request.method, request.target, request.headers, {}})) {
-    answer_kinesis(exchange, encoding_of(request.header("Content-Type")).value_or(
-                                 wire_encoding::json),
+    answer_kinesis(exchange,
+                   encoding_of(request.header("Content-Type")).value_or(wire_encoding::json),
                    kinesis_error{"UnrecognizedClientException",
                                  "The security token included in the request is invalid."});
     return false;
@@ -161,13 +161,12 @@ void kinesis_door::handle(std::shared_ptr<http_exchange> exchange) {
 kinesis_outcome kinesis_door::authorize(const gate_request& request, const kinesis_action& action,
                                         const credential*& who) {
   if (!verifier_) return std::nullopt;
-  MILLRACE_KINESIS_TRY(
-      verifier_->verify({request.method, request.target, request.headers, request.body},
-                        wall_us() / 1'000'000, who));
+  MILLRACE_KINESIS_TRY(verifier_->verify(
+      {request.method, request.target, request.headers, request.body}, wall_us() / 1'000'000, who));
   if (who->allows_action(action.name)) return std::nullopt;
-  return kinesis_error{"AccessDeniedException", "User: " + who->access_key +
-                                                    " is not authorized to perform: kinesis:" +
-                                                    std::string(action.name)};
+  return kinesis_error{"AccessDeniedException",
+                       "User: " + who->access_key +
+                           " is not authorized to perform: kinesis:" + std::string(action.name)};
 }
 
 void kinesis_door::dispatch(std::shared_ptr<http_exchange> exchange, const kinesis_action& action,
@@ -181,10 +180,10 @@ void kinesis_door::dispatch(std::shared_ptr<http_exchange> exchange, const kines
     case action_kind::subscribe:
       return call(std::move(exchange), action, encoding, who);
     case action_kind::unsupported:
-      return answer_kinesis(*exchange, encoding,
-                            kinesis_error{"ValidationException",
-                                          std::string(action.name) +
-                                              " is not supported by this server."});
+      return answer_kinesis(
+          *exchange, encoding,
+          kinesis_error{"ValidationException",
+                        std::string(action.name) + " is not supported by this server."});
   }
 }
 
@@ -232,8 +231,7 @@ void kinesis_door::call(std::shared_ptr<http_exchange> exchange, const kinesis_a
   calls_.emplace(id, waiting_call{.exchange = std::move(exchange), .encoding = encoding});
 }
 
-void kinesis_door::answer_call(std::uint64_t id, const kinesis_outcome& failure,
-                               std::string body) {
+void kinesis_door::answer_call(std::uint64_t id, const kinesis_outcome& failure, std::string body) {
   const auto found = calls_.find(id);
   if (found == calls_.end()) return;
   const waiting_call waiting = std::move(found->second);

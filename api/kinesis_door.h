@@ -10,8 +10,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "api/http_gate.h"
 #include "api/credentials.h"
+#include "api/http_gate.h"
 #include "api/kinesis_actions.h"
 #include "api/kinesis_fanout.h"
 #include "api/put_answers.h"

@@ -112,8 +112,9 @@ void kinesis_fanout::add(std::shared_ptr<http_exchange> exchange, wire_encoding 
                          const subscription_start& start, std::uint64_t now_us) {
   const std::uint64_t number = book_.enter(start.where, now_us);
   if (number == 0)
-    return answer_kinesis(*exchange, encoding,
-                          in_use("Another active subscription exists for this consumer and shard."));
+    return answer_kinesis(
+        *exchange, encoding,
+        in_use("Another active subscription exists for this consumer and shard."));
   const auto one = std::make_shared<subscription>();
   one->exchange = std::move(exchange);
   one->encoding = encoding;
@@ -192,7 +193,8 @@ kinesis_fanout::event kinesis_fanout::make_event(wire_encoding encoding,
                                                  const subscription_book::place& where,
                                                  record_index next,
                                                  const std::string& continuation) const {
-  event made{.frame = {}, .next = next, .continuation = continuation, .is_end = false, .failure = {}};
+  event made{
+      .frame = {}, .next = next, .continuation = continuation, .is_end = false, .failure = {}};
   auto at = service_.streams.open_stream(where.stream);
   if (!at.ok()) {
     made.failure = not_found("The stream does not exist any more.");
@@ -221,10 +223,10 @@ kinesis_fanout::event kinesis_fanout::make_event(wire_encoding encoding,
   out.end_list();
   if (!chunk->records.empty()) {
     const stored_record& last = chunk->records.back();
-    made.continuation = sequence_number{shard->created_s, last.index,
-                                        static_cast<std::uint32_t>(last.arrival_us / 1'000'000),
-                                        where.shard}
-                            .to_string();
+    made.continuation =
+        sequence_number{shard->created_s, last.index,
+                        static_cast<std::uint32_t>(last.arrival_us / 1'000'000), where.shard}
+            .to_string();
   }
   out.plain("ContinuationSequenceNumber", made.continuation);
   out.integer("MillisBehindLatest", static_cast<std::int64_t>(chunk->behind_us / 1000));

@@ -34,10 +34,10 @@ struct kinesis_service {
 struct action_call {
   const kinesis_service& service;
   const wire_value& input;
-  wire_writer& out;          ///< stays empty when the action answers nothing
-  std::uint64_t now_us = 0;          ///< wall clock
-  std::string_view action{};         ///< its name
-  const credential* who = nullptr;   ///< null: this server knows no credentials
+  wire_writer& out;                 ///< stays empty when the action answers nothing
+  std::uint64_t now_us = 0;         ///< wall clock
+  std::string_view action{};        ///< its name
+  const credential* who = nullptr;  ///< null: this server knows no credentials
 
   const wire_value* find(std::string_view name) const { return input.find(name); }
   bool has(std::string_view name) const { return input.find(name) != nullptr; }

@@ -118,8 +118,10 @@ void put_answers::handle(std::shared_ptr<http_exchange> exchange, wire_encoding 
 kinesis_outcome put_answers::prepare(pending& one) {
   const put_request& request = one.request;
   wire_writer nothing(one.encoding);
-  const action_call call{
-      .service = service_, .input = request.members, .out = nothing, .now_us = wall_us(),
+  const action_call call{.service = service_,
+                         .input = request.members,
+                         .out = nothing,
+                         .now_us = wall_us(),
                          .action = one.many ? "PutRecords" : "PutRecord",
                          .who = one.who};
   named_stream stream;

@@ -116,9 +116,8 @@ std::optional<scope_parts> parse_credential(std::string_view text) {
   // A region and a service are taken as they come, but for the service's name.
   if (parts.size() != 5 || parts[0].empty() || parts[3] != "kinesis" || parts[4] != "aws4_request")
     return std::nullopt;
-  return scope_parts{.access_key = parts[0],
-                     .date = parts[1],
-                     .scope = text.substr(parts[0].size() + 1)};
+  return scope_parts{
+      .access_key = parts[0], .date = parts[1], .scope = text.substr(parts[0].size() + 1)};
 }
 
 /// "20260131T120000Z" as seconds since 1970.
@@ -174,15 +173,16 @@ kinesis_outcome read_header_form(const signed_request& request, std::string_view
   into.signature = field_of(authorization, "Signature");
   into.date = header(request, "X-Amz-Date");
   std::string missing;
-  for (const auto& [name, value] : {std::pair("Credential", &into.credential),
-                                    std::pair("Signature", &into.signature),
-                                    std::pair("SignedHeaders", &into.signed_headers)}) {
+  for (const auto& [name, value] :
+       {std::pair("Credential", &into.credential), std::pair("Signature", &into.signature),
+        std::pair("SignedHeaders", &into.signed_headers)}) {
     if (value->empty())
       missing += fmt::format("Authorization header requires '{}' parameter. ", name);
   }
   if (into.date.empty())
-    missing += "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' "
-               "header. ";
+    missing +=
+        "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' "
+        "header. ";
   if (missing.empty()) return std::nullopt;
   return kinesis_error{"IncompleteSignatureException",
                        missing + "Authorization=" + std::string(authorization)};
@@ -210,7 +210,7 @@ std::string canonical_headers(const signed_request& request, std::string_view si
   const auto is_signed = [&](std::string_view name) {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
-  if (!is_signed("host")) return {};
+  if (!is_signed("host") && !is_signed(":authority")) return {};
   for (const auto& [name, value] : request.headers) {
     const std::string key = lowered(name);
     if ((key.starts_with("x-amz-") || key == "content-type") && !is_signed(key) &&
@@ -240,8 +240,7 @@ std::string string_to_sign(const signed_request& request, const http_fields& que
   const std::string canonical =
       fmt::format("{}\n{}\n{}\n{}\n{}\n{}", request.method, canonical_path(request.target),
                   canonical_query(query), headers, signed_headers, payload_hash);
-  return fmt::format("{}\n{}\n{}\n{}", algorithm, date, scope,
-                     hex_of(sha256(bytes_of(canonical))));
+  return fmt::format("{}\n{}\n{}\n{}", algorithm, date, scope, hex_of(sha256(bytes_of(canonical))));
 }
 
 std::array<std::byte, 32> derive_key(std::string_view secret, std::string_view scope) {
@@ -289,10 +288,10 @@ kinesis_outcome sigv4_verifier::verify(const signed_request& request, std::uint6
                                        const credential*& who) {
   std::string path;
   http_fields query;
-  if (!parse_target(request.target, path, query)) return bad_signature("The query has a bad escape.");
-  const bool in_query = std::any_of(query.begin(), query.end(), [](const auto& one) {
-    return one.first == "X-Amz-Algorithm";
-  });
+  if (!parse_target(request.target, path, query))
+    return bad_signature("The query has a bad escape.");
+  const bool in_query = std::any_of(query.begin(), query.end(),
+                                    [](const auto& one) { return one.first == "X-Amz-Algorithm"; });
   const std::string_view authorization = header(request, "Authorization");
   if (in_query && !authorization.empty())
     return bad_signature(
@@ -313,15 +312,15 @@ kinesis_outcome sigv4_verifier::verify(const signed_request& request, std::uint6
                                      parts.date, date_text(now_s - sigv4_skew_s),
                                      date_text(now_s)));
   if (*signed_s > now_s + sigv4_skew_s)
-    return bad_signature(fmt::format("Signature not yet current: {} is still later than {} ({} + "
-                                     "15 min.)",
-                                     parts.date, date_text(now_s + sigv4_skew_s),
-                                     date_text(now_s)));
+    return bad_signature(
+        fmt::format("Signature not yet current: {} is still later than {} ({} + "
+                    "15 min.)",
+                    parts.date, date_text(now_s + sigv4_skew_s), date_text(now_s)));
   const credential* const found = keys_.find(scope->access_key);
   const std::string_view token = header(request, "X-Amz-Security-Token");
   const bool token_fits =
-      found != nullptr && (found->session_token.empty() ||
-                           same_bytes(bytes_of(found->session_token), bytes_of(token)));
+      found != nullptr &&
+      (found->session_token.empty() || same_bytes(bytes_of(found->session_token), bytes_of(token)));
   if (!token_fits)
     return kinesis_error{"UnrecognizedClientException",
                          "The security token included in the request is invalid."};
@@ -330,12 +329,11 @@ kinesis_outcome sigv4_verifier::verify(const signed_request& request, std::uint6
   if (headers.empty())
     return bad_signature("'Host', 'Content-Type' and every 'X-Amz-' header must be signed.");
   const std::string_view said = header(request, "X-Amz-Content-SHA256");
-  const std::string hash = said == unsigned_payload ? std::string(said)
-                                                    : hex_of(sha256(request.body));
-  const std::string text = string_to_sign(request, query, headers, parts.signed_headers, hash,
-                                          parts.date, scope->scope);
-  const std::string wanted =
-      hex_of(hmac_sha256(signing_key(*found, scope->scope), bytes_of(text)));
+  const std::string hash =
+      said == unsigned_payload ? std::string(said) : hex_of(sha256(request.body));
+  const std::string text =
+      string_to_sign(request, query, headers, parts.signed_headers, hash, parts.date, scope->scope);
+  const std::string wanted = hex_of(hmac_sha256(signing_key(*found, scope->scope), bytes_of(text)));
   if ((!said.empty() && said != hash) || !same_bytes(bytes_of(wanted), bytes_of(parts.signature)))
     return bad_signature(
         "The request signature we calculated does not match the signature you provided. Check your "
@@ -365,10 +363,10 @@ std::vector<std::pair<std::string, std::string>> sign_sigv4(const signed_request
       string_to_sign(dated, query, canonical_headers(dated, signed_headers), signed_headers,
                      hex_of(sha256(request.body)), date, scope);
   const std::string signature = hex_of(hmac_sha256(derive_key(who.secret, scope), bytes_of(text)));
-  return {{"X-Amz-Date", date},
-          {"Authorization", fmt::format("{} Credential={}/{}, SignedHeaders={}, Signature={}",
-                                        algorithm, who.access_key, scope, signed_headers,
-                                        signature)}};
+  return {
+      {"X-Amz-Date", date},
+      {"Authorization", fmt::format("{} Credential={}/{}, SignedHeaders={}, Signature={}",
+                                    algorithm, who.access_key, scope, signed_headers, signature)}};
 }
 
 }  // namespace millrace

@@ -43,8 +43,8 @@ class sigv4_test : public testing::Test {
       headers.emplace_back(name, value);
     if (change) change(headers, text);
     const credential* who = nullptr;
-    const auto failure = sigv4_verifier(keys_).verify({"POST", "/", headers, bytes_of(text)},
-                                                      seen_s, who);
+    const auto failure =
+        sigv4_verifier(keys_).verify({"POST", "/", headers, bytes_of(text)}, seen_s, who);
     EXPECT_EQ(who != nullptr, !failure);
     return failure ? std::string(failure->name) : "";
   }
@@ -61,7 +61,8 @@ TEST_F(sigv4_test, the_signature_is_that_of_aws_clients) {
                                 "us-east-1", now_s);
   ASSERT_EQ(added.size(), 2u);
   EXPECT_EQ(added[0].second, "20150830T123600Z");
-  EXPECT_EQ(added[1].second, "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/kinesis/aws4_req"
+  EXPECT_EQ(added[1].second,
+            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/kinesis/aws4_req"
             "uest, SignedHeaders=content-type;host;x-amz-date;x-amz-target, "
             "Signature=4d075567ae56a6c3f97e067a9b5c0f018e6dad58ae0d99420960d108fb37a94e");
 }
@@ -76,11 +77,10 @@ TEST_F(sigv4_test, good_signatures_pass_and_changed_requests_do_not) {
               "InvalidSignatureException")
         << i;
   // A header that says what is done has to be signed.
-  EXPECT_EQ(refusal("AKIDEXAMPLE", now_s, now_s,
-                    [](header_list& headers, auto&) {
-                      headers.emplace_back("X-Amz-Something", "more");
-                    }),
-            "InvalidSignatureException");
+  EXPECT_EQ(
+      refusal("AKIDEXAMPLE", now_s, now_s,
+              [](header_list& headers, auto&) { headers.emplace_back("X-Amz-Something", "more"); }),
+      "InvalidSignatureException");
 }
 
 TEST_F(sigv4_test, signatures_are_good_for_fifteen_minutes_each_way) {
@@ -130,7 +130,8 @@ TEST(event_stream, a_frame_is_that_of_aws_clients) {
     hex += digits[static_cast<unsigned char>(c) >> 4];
     hex += digits[static_cast<unsigned char>(c) & 15];
   }
-  EXPECT_EQ(hex, "000000280000001660470efd0d3a6d6573736167652d747970650700056576656e747b7db7184afc");
+  EXPECT_EQ(hex,
+            "000000280000001660470efd0d3a6d6573736167652d747970650700056576656e747b7db7184afc");
 }
 
 }  // namespace

@@ -22,8 +22,8 @@ class put_test : public testing::Test {
   kinesis_outcome decode(wire_encoding encoding, bool many, std::string_view text) {
     body_.assign(text.size() + 64, '\0');
     std::copy(text.begin(), text.end(), body_.begin());
-    return decode_put(encoding, many,
-                      {reinterpret_cast<std::byte*>(body_.data()), text.size()}, request_);
+    return decode_put(encoding, many, {reinterpret_cast<std::byte*>(body_.data()), text.size()},
+                      request_);
   }
   std::string key(std::size_t i) const { return std::string(request_.records[i].view().key()); }
   std::string data(std::size_t i) const {
@@ -69,12 +69,12 @@ TEST_F(put_test, the_shortest_records_fit_over_their_text) {
                       R"({"Data":"","PartitionKey":"b"}],"StreamName":"s"})"));
   EXPECT_EQ(key(0) + key(1), "ab");
   // {"Records": [_ {"Data": h'', "PartitionKey": "a", "ExplicitHashKey": "0"}], "StreamName": "s"}
-  const std::string cbor =
-      std::string("\xa2\x67Records\x9f\xa3\x64"
-                  "Data\x40\x6cPartitionKey\x61"
-                  "a\x6f"
-                  "ExplicitHashKey\x61"
-                  "0\xff\x6aStreamName\x61s");
+  const std::string cbor = std::string(
+      "\xa2\x67Records\x9f\xa3\x64"
+      "Data\x40\x6cPartitionKey\x61"
+      "a\x6f"
+      "ExplicitHashKey\x61"
+      "0\xff\x6aStreamName\x61s");
   const auto failure = decode(wire_encoding::cbor, true, cbor);
   ASSERT_FALSE(failure) << failure->message;
   EXPECT_EQ(key(0), "a");
@@ -84,10 +84,10 @@ TEST_F(put_test, the_shortest_records_fit_over_their_text) {
 
 TEST_F(put_test, cbor_as_jackson_writes_it_is_read) {
   // Indefinite map and list, a byte string in pieces, an unknown member.
-  const std::string cbor =
-      std::string("\xbf\x6aStreamName\x66orders\x67Records\x9f\xbf\x64"
-                  "Data\x5f\x42hi\x43 \x00!\xff\x6cPartitionKey\x61k\x65Other\x82\x01\x02\xff\xff\xff",
-                  71);
+  const std::string cbor = std::string(
+      "\xbf\x6aStreamName\x66orders\x67Records\x9f\xbf\x64"
+      "Data\x5f\x42hi\x43 \x00!\xff\x6cPartitionKey\x61k\x65Other\x82\x01\x02\xff\xff\xff",
+      70);
   const auto failure = decode(wire_encoding::cbor, true, cbor);
   ASSERT_FALSE(failure) << failure->message;
   EXPECT_EQ(data(0), std::string("hi \0!", 5));
@@ -95,12 +95,12 @@ TEST_F(put_test, cbor_as_jackson_writes_it_is_read) {
 }
 
 TEST_F(put_test, every_cut_of_a_request_is_refused) {
-  const std::string json =
-      R"({"StreamName":"s","Records":[{"Data":"aGk=","PartitionKey":"k"}]})";
+  const std::string json = R"({"StreamName":"s","Records":[{"Data":"aGk=","PartitionKey":"k"}]})";
   for (std::size_t n = 0; n < json.size(); ++n)
     EXPECT_TRUE(decode(wire_encoding::json, true, json.substr(0, n))) << n;
-  const std::string cbor("\xa2\x6aStreamName\x61s\x67Records\x81\xa2\x64"
-                         "Data\x42hi\x6cPartitionKey\x61k");
+  const std::string cbor(
+      "\xa2\x6aStreamName\x61s\x67Records\x81\xa2\x64"
+      "Data\x42hi\x6cPartitionKey\x61k");
   ASSERT_FALSE(decode(wire_encoding::cbor, true, cbor));
   for (std::size_t n = 0; n < cbor.size(); ++n)
     EXPECT_TRUE(decode(wire_encoding::cbor, true, cbor.substr(0, n))) << n;
@@ -111,8 +111,8 @@ TEST_F(put_test, wrong_types_come_before_violated_constraints) {
                            R"({"StreamName":5,"Records":[{"Data":"aGk=","PartitionKey":""}]})");
   ASSERT_TRUE(type);
   EXPECT_EQ(type->name, "SerializationException");
-  const auto both = decode(wire_encoding::json, true,
-                           R"({"StreamName":"","Records":[{"PartitionKey":""}]})");
+  const auto both =
+      decode(wire_encoding::json, true, R"({"StreamName":"","Records":[{"PartitionKey":""}]})");
   ASSERT_TRUE(both);
   EXPECT_EQ(both->name, "ValidationException");
   EXPECT_TRUE(both->message.starts_with("4 validation errors detected: ")) << both->message;

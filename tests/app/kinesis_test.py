@@ -491,16 +491,23 @@ class FanOutTest(KinesisTest):
                          [harness.shard_name(1), harness.shard_name(2)])
         self.assertEqual(children[0]["ParentShards"], [harness.shard_name(0)])
 
-    def test_a_second_subscription_waits_its_turn(self):
+    def test_a_second_subscription_waits_its_turn_and_then_takes_over(self):
         self.create("once", 1)
         consumer = self.consumer("once")
-        next(self.subscribe(consumer))
+        first = self.subscribe(consumer)
+        next(first)
         self.refused("ResourceInUseException", self.client.subscribe_to_shard,
                      ConsumerARN=consumer, ShardId=harness.shard_name(0),
                      StartingPosition={"Type": "LATEST"})
         self.refused("ResourceNotFoundException", self.client.subscribe_to_shard,
                      ConsumerARN=consumer.rsplit(":", 1)[0] + ":1", ShardId=harness.shard_name(0),
                      StartingPosition={"Type": "LATEST"})
+        next(first)  # an event comes every five seconds, also when there is nothing
+        second = self.subscribe(consumer)
+        next(second)
+        with self.assertRaises(botocore.exceptions.EventStreamError) as caught:
+            list(first)
+        self.assertIn("ResourceInUseException", str(caught.exception))
 
 
 class SignedTest(KinesisTest):
