@@ -38,11 +38,17 @@ class connection final : public byte_link, public std::enable_shared_from_this<c
   connection(tcp::socket socket, gate_thread& thread)
       : socket_(std::move(socket)), thread_(thread) {}
 
-  void start(const session_ground& ground) {
-    session_ = make_http1_session(ground, *this, weak_from_this());
-    session_->start({});
+  /// Waits for the first bytes: they say which protocol it is.
+  void start() {
+    socket_.async_read_some(
+        asio::buffer(first_.data() + first_bytes_, first_.size() - first_bytes_),
+        [self = shared_from_this()](error_code failure, std::size_t bytes) {
+          if (failure) return self->close();
+          self->on_first_bytes(bytes);
+        });
   }
-  http_session& session() { return *session_; }
+  void tick(std::uint64_t now_us);
+  bool is_waiting() const { return session_ && session_->is_waiting(); }
 
   void read_some(char* to, std::size_t bytes_max) override {
     if (is_closed_) return;
@@ -68,8 +74,13 @@ class connection final : public byte_link, public std::enable_shared_from_this<c
   void close() override;
 
  private:
+  void on_first_bytes(std::size_t bytes);
+
   tcp::socket socket_;
   gate_thread& thread_;
+  const std::uint64_t opened_us_ = monotonic_us();
+  std::array<char, http2_preface.size()> first_{};
+  std::size_t first_bytes_ = 0;
   std::unique_ptr<http_session> session_;
   bool is_closed_ = false;
 };
@@ -116,6 +127,8 @@ class gate_thread {
     if (thread_.joinable()) thread_.join();
   }
   const gate_counts& counts() const { return counts_; }
+  const session_ground& ground() const { return ground_; }
+  void count_timeout() { counts_.timeouts.fetch_add(1, std::memory_order_relaxed); }
   void forget(const std::shared_ptr<connection>& one) {
     if (connections_.erase(one) > 0) counts_.connections.fetch_sub(1, std::memory_order_relaxed);
   }
@@ -140,7 +153,7 @@ class gate_thread {
         auto one = std::make_shared<connection>(std::move(socket), *this);
         connections_.insert(one);
         counts_.connections.fetch_add(1, std::memory_order_relaxed);
-        one->start(ground_);
+        one->start();
       }
       accept();
     });
@@ -160,8 +173,8 @@ class gate_thread {
     const std::vector<std::shared_ptr<connection>> now(connections_.begin(), connections_.end());
     bool waiting = false;
     for (const auto& one : now) {
-      if (all || one->session().is_waiting()) one->session().tick(now_us);
-      waiting = waiting || one->session().is_waiting();
+      if (all || one->is_waiting()) one->tick(now_us);
+      waiting = waiting || one->is_waiting();
     }
     next_room_us_ = waiting ? now_us + room_period_us : UINT64_MAX;
   }
@@ -235,7 +248,7 @@ void connection::close() {
   is_closed_ = true;
   error_code ignored;
   socket_.close(ignored);
-  session_->on_closed();
+  if (session_) session_->on_closed();
   thread_.forget(shared_from_this());
 }
 
@@ -253,6 +266,23 @@ status check_free(const tcp::endpoint& endpoint) {
   return error(millrace::error_code::io, "bind to " + endpoint.address().to_string() + ":" +
                                              std::to_string(endpoint.port()) + ": " +
                                              failure.message());
+}
+
+void connection::on_first_bytes(std::size_t bytes) {
+  first_bytes_ += bytes;
+  const std::string_view first(first_.data(), first_bytes_);
+  const bool may_be_http2 = http2_preface.starts_with(first);
+  if (may_be_http2 && first_bytes_ < first_.size()) return start();
+  session_ = may_be_http2 ? make_http2_session(thread_.ground(), *this)
+                          : make_http1_session(thread_.ground(), *this, weak_from_this());
+  session_->start(first);
+}
+
+void connection::tick(std::uint64_t now_us) {
+  if (session_) return session_->tick(now_us);
+  if (now_us < opened_us_ + thread_.ground().options.head_timeout_us) return;
+  thread_.count_timeout();
+  close();
 }
 
 class gate final : public http_gate {

@@ -56,6 +56,7 @@ class head_parser final : public http::basic_parser<true> {
 
 constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
 
+constexpr std::string_view chunk_end = "\r\n";
 /// How long a client that still sends gets to read the last answer.
 constexpr std::uint64_t linger_us = 2'000'000;
 
@@ -63,7 +64,7 @@ std::string_view reason_of(unsigned status) {
   return view_of(http::obsolete_reason(http::int_to_status(status)));
 }
 
-class http1_session final : public http_session {
+class http1_session final : public http_session, public http_exchange {
  public:
   http1_session(const session_ground& ground, byte_link& link, std::weak_ptr<void> owner)
       : ground_(ground), link_(link), owner_(std::move(owner)) {}
@@ -266,14 +267,7 @@ void http1_session::answer(gate_answer what) {
 void http1_session::refuse(unsigned status, std::string_view why) {
   ground_.counts.requests_refused.fetch_add(1, std::memory_order_relaxed);
   keep_alive_ = false;
-  answer({.status = status,
-          .content_type = "application/x-amz-json-1.1",
-          .headers = {},
-          .body = fmt::format("{{\"__type\":\"{}\",\"message\":\"{}\"}}",
-                              status == 413   ? "RequestEntityTooLargeException"
-                              : status == 503 ? "ServiceUnavailable"
-                                              : "BadRequestException",
-                              why)});
+  answer(refusal_of(status, why));
 }
 
 void http1_session::write(std::string head, std::string body) {
@@ -317,6 +311,8 @@ void http1_session::begin_stream(unsigned status, std::string_view content_type,
 
 void http1_session::send(std::string piece) {
   if (is_closed_ || piece.empty()) return;
+  // With its end at once: clients wait for that before they look at the piece.
+  piece += chunk_end;
   unsent_ += piece.size();
   queue_.push_back(std::move(piece));
   if (!is_writing_) write_next_piece();
@@ -332,19 +328,28 @@ void http1_session::write_next_piece() {
   unsent_ -= std::min<std::uint64_t>(unsent_, out_.size());
   out_.clear();
   if (!queue_.empty()) {
-    std::string head =
-        fmt::format("{}{:x}\r\n", head_.starts_with("HTTP") ? "" : "\r\n", queue_.front().size());
     std::string piece = std::move(queue_.front());
     queue_.pop_front();
+    std::string head = fmt::format("{:x}\r\n", piece.size() - chunk_end.size());
     return write(std::move(head), std::move(piece));
   }
   if (!stream_ended_) return;
-  const bool any = !head_.starts_with("HTTP");
   state_ = state::answering;
-  write(any ? "\r\n0\r\n\r\n" : "0\r\n\r\n", {});
+  write("0\r\n\r\n", {});
 }
 
 }  // namespace
+
+gate_answer refusal_of(unsigned status, std::string_view why) {
+  return {.status = status,
+          .content_type = "application/x-amz-json-1.1",
+          .headers = {},
+          .body = fmt::format(R"({{"__type":"{}","message":"{}"}})",
+                              status == 413   ? "RequestEntityTooLargeException"
+                              : status == 503 ? "ServiceUnavailable"
+                                              : "BadRequestException",
+                              why)};
+}
 
 std::unique_ptr<http_session> make_http1_session(const session_ground& ground, byte_link& link,
                                                  std::weak_ptr<void> owner) {

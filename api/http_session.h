@@ -38,8 +38,9 @@ struct session_ground {
   gate_counts& counts;
 };
 
-class http_session : public http_exchange {
+class http_session {
  public:
+  virtual ~http_session() = default;
   /// The first bytes of the connection are already here.
   virtual void start(std::string_view first_bytes) = 0;
   virtual void on_read(std::size_t bytes) = 0;
@@ -55,5 +56,14 @@ class http_session : public http_exchange {
 /// HTTP/1.1. `owner` keeps the session and its link alive as long as an exchange is held.
 std::unique_ptr<http_session> make_http1_session(const session_ground& ground, byte_link& link,
                                                  std::weak_ptr<void> owner);
+
+/// HTTP/2, after its preface. Exchanges stay good, and do nothing, when their stream is gone.
+std::unique_ptr<http_session> make_http2_session(const session_ground& ground, byte_link& link);
+
+/// What every HTTP/2 client sends first.
+inline constexpr std::string_view http2_preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What is refused before an agent hears of it.
+gate_answer refusal_of(unsigned status, std::string_view why);
 
 }  // namespace millrace

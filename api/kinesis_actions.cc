@@ -44,7 +44,7 @@ constexpr std::array actions{
     kinesis_action{"SplitShard", call, split_shard},
     kinesis_action{"StartStreamEncryption", call, start_stream_encryption},
     kinesis_action{"StopStreamEncryption", call, stop_stream_encryption},
-    kinesis_action{"SubscribeToShard"},
+    kinesis_action{"SubscribeToShard", subscribe},
     kinesis_action{"TagResource", call, tag_resource},
     kinesis_action{"UntagResource", call, untag_resource},
     kinesis_action{"UpdateAccountSettings", call, update_account_settings},

@@ -40,7 +40,7 @@ kinesis_outcome find_consumer(const action_call& call, named_stream& stream,
   const auto parts = parse_arn(arn.empty() ? of_stream : arn);
   if (!parts) return invalid_argument("The ARN is not one of a stream or consumer.");
   if (!arn.empty()) name = parts->consumer;
-  MILLRACE_KINESIS_TRY(find_stream(call.service, parts->stream, call.now_us, stream));
+  MILLRACE_KINESIS_TRY(find_stream(call, parts->stream, stream));
   into = stream.extra->find_consumer(name);
   const bool is_same =
       into != nullptr && (arn.empty() || into->created_us / 1'000'000 == parts->created_s);

@@ -17,6 +17,7 @@ constexpr std::string_view cbor_type = "application/x-amz-cbor-1.1";
 /// A request that becomes a tree; nothing that is not a Put needs more.
 constexpr std::size_t call_bytes_max = limits::mib;
 constexpr std::uint64_t gauges_period_us = 100'000;
+constexpr std::uint64_t stranger_bytes_max = 64 * limits::kib;
 
 std::optional<wire_encoding> encoding_of(std::string_view content_type) {
   content_type = content_type.substr(0, content_type.find(';'));
@@ -103,17 +104,35 @@ void answer_kinesis(http_exchange& exchange, wire_encoding encoding, const kines
                    .body = out.take()});
 }
 
+void begin_kinesis_stream(http_exchange& exchange) {
+  exchange.begin_stream(200, "application/vnd.amazon.eventstream", answer_headers());
+}
+
 kinesis_door::kinesis_door(const kinesis_door_parts& parts, const kinesis_door_options& options)
     : parts_(parts),
       options_(options),
       filler_(parts.sink, options.batches, counters_, &waker_),
       puts_(std::make_unique<put_answers>(parts.service, parts.sink, filler_, counters_,
-                                          options.answer_us_max)) {}
+                                          options.answer_us_max)),
+      fanout_(std::make_unique<kinesis_fanout>(
+          parts.service, parts.subscriptions, parts.workers,
+          [this](std::function<void()> what) { post_back(std::move(what)); })) {
+  if (parts.credentials != nullptr) verifier_.emplace(*parts.credentials);
+}
 
 kinesis_door::~kinesis_door() = default;
 
-bool kinesis_door::admit(http_exchange& exchange, std::uint64_t) {
+bool kinesis_door::admit(http_exchange& exchange, std::uint64_t body_bytes) {
   const gate_request& request = exchange.request();
+  // A stranger gets no room for a large body; the signature itself covers the body.
+  if (verifier_ && body_bytes > stranger_bytes_max &&
+      !verifier_->knows({request.method, request.target, request.headers, {}})) {
+    answer_kinesis(exchange,
+                   encoding_of(request.header("Content-Type")).value_or(wire_encoding::json),
+                   kinesis_error{"UnrecognizedClientException",
+                                 "The security token included in the request is invalid."});
+    return false;
+  }
   if (options_.check_host && !names_this_machine(request.header("Host"))) {
     answer_xml(exchange, 403, "AccessDeniedException",
                "the Host header does not name this machine: use 127.0.0.1 or localhost");
@@ -133,23 +152,43 @@ void kinesis_door::handle(std::shared_ptr<http_exchange> exchange) {
   const kinesis_action* const action = find_action(name);
   if (action == nullptr)
     return answer_kinesis(*exchange, *encoding, kinesis_error{"UnknownOperationException", {}});
-  switch (action->kind) {
+  const credential* who = nullptr;
+  if (const kinesis_outcome failure = authorize(request, *action, who))
+    return answer_kinesis(*exchange, *encoding, *failure);
+  dispatch(std::move(exchange), *action, *encoding, who);
+}
+
+kinesis_outcome kinesis_door::authorize(const gate_request& request, const kinesis_action& action,
+                                        const credential*& who) {
+  if (!verifier_) return std::nullopt;
+  MILLRACE_KINESIS_TRY(verifier_->verify(
+      {request.method, request.target, request.headers, request.body}, wall_us() / 1'000'000, who));
+  if (who->allows_action(action.name)) return std::nullopt;
+  return kinesis_error{"AccessDeniedException",
+                       "User: " + who->access_key +
+                           " is not authorized to perform: kinesis:" + std::string(action.name)};
+}
+
+void kinesis_door::dispatch(std::shared_ptr<http_exchange> exchange, const kinesis_action& action,
+                            wire_encoding encoding, const credential* who) {
+  switch (action.kind) {
     case action_kind::put_record:
     case action_kind::put_records:
-      return puts_->handle(std::move(exchange), *encoding, action->kind == action_kind::put_records,
-                           monotonic_us());
+      return puts_->handle(std::move(exchange), encoding, action.kind == action_kind::put_records,
+                           who, monotonic_us());
     case action_kind::call:
-      return call(std::move(exchange), *action, *encoding);
     case action_kind::subscribe:
+      return call(std::move(exchange), action, encoding, who);
     case action_kind::unsupported:
       return answer_kinesis(
-          *exchange, *encoding,
-          kinesis_error{"ValidationException", name + " is not supported by this server."});
+          *exchange, encoding,
+          kinesis_error{"ValidationException",
+                        std::string(action.name) + " is not supported by this server."});
   }
 }
 
 void kinesis_door::call(std::shared_ptr<http_exchange> exchange, const kinesis_action& action,
-                        wire_encoding encoding) {
+                        wire_encoding encoding, const credential* who) {
   const mutable_byte_view body = exchange->request().body;
   if (body.size() > call_bytes_max)
     return answer_kinesis(*exchange, encoding,
@@ -169,38 +208,63 @@ void kinesis_door::call(std::shared_ptr<http_exchange> exchange, const kinesis_a
   if (failure) return answer_kinesis(*exchange, encoding, *failure);
 
   const std::uint64_t id = next_call_++;
-  auto job = [this, id, encoding, handler = action.handler, input = *std::move(input)] {
+  auto job = [this, id, encoding, &action, who, input = *std::move(input)] {
     wire_writer out(encoding);
-    action_call made{.service = parts_.service, .input = input, .out = out, .now_us = wall_us()};
-    finished_call done{.id = id, .failure = handler(made), .body = {}};
-    if (!done.failure) done.body = out.take();
-    {
-      std::lock_guard lock(inbox_mutex_);
-      inbox_.push_back(std::move(done));
+    action_call made{.service = parts_.service,
+                     .input = input,
+                     .out = out,
+                     .now_us = wall_us(),
+                     .action = action.name,
+                     .who = who};
+    if (action.kind == action_kind::subscribe) {
+      subscription_start start;
+      const kinesis_outcome outcome = start_subscription(made, start);
+      return post_back([this, id, outcome, start] { start_stream(id, outcome, start); });
     }
-    waker_.notify();
+    const kinesis_outcome outcome = action.handler(made);
+    post_back([this, id, outcome, body_text = out.take()]() mutable {
+      answer_call(id, outcome, std::move(body_text));
+    });
   };
   if (!parts_.workers.post(std::move(job)))
     return answer_kinesis(*exchange, encoding, unavailable("Too many requests are waiting."));
   calls_.emplace(id, waiting_call{.exchange = std::move(exchange), .encoding = encoding});
 }
 
-int kinesis_door::answer_calls() {
+void kinesis_door::answer_call(std::uint64_t id, const kinesis_outcome& failure, std::string body) {
+  const auto found = calls_.find(id);
+  if (found == calls_.end()) return;
+  const waiting_call waiting = std::move(found->second);
+  calls_.erase(found);
+  if (failure) return answer_kinesis(*waiting.exchange, waiting.encoding, *failure);
+  answer_kinesis(*waiting.exchange, waiting.encoding, std::move(body));
+}
+
+void kinesis_door::start_stream(std::uint64_t id, const kinesis_outcome& failure,
+                                const subscription_start& start) {
+  const auto found = calls_.find(id);
+  if (found == calls_.end()) return;
+  const waiting_call waiting = std::move(found->second);
+  calls_.erase(found);
+  if (failure) return answer_kinesis(*waiting.exchange, waiting.encoding, *failure);
+  fanout_->add(waiting.exchange, waiting.encoding, start, monotonic_us());
+}
+
+void kinesis_door::post_back(std::function<void()> what) {
+  {
+    std::lock_guard lock(inbox_mutex_);
+    inbox_.push_back(std::move(what));
+  }
+  waker_.notify();
+}
+
+int kinesis_door::run_posted() {
   {
     std::lock_guard lock(inbox_mutex_);
     std::swap(inbox_, taken_);
   }
-  for (finished_call& one : taken_) {
-    const auto found = calls_.find(one.id);
-    if (found == calls_.end()) continue;
-    const waiting_call& waiting = found->second;
-    if (one.failure) {
-      answer_kinesis(*waiting.exchange, waiting.encoding, *one.failure);
-    } else {
-      answer_kinesis(*waiting.exchange, waiting.encoding, std::move(one.body));
-    }
-    calls_.erase(found);
-  }
+  for (const auto& what : taken_)
+    what();
   const auto done = static_cast<int>(taken_.size());
   taken_.clear();
   return done;
@@ -210,7 +274,8 @@ int kinesis_door::do_work(std::uint64_t now_us) {
   int done = filler_.collect(now_us);
   done += puts_->do_work(now_us);
   done += filler_.submit_due(now_us);
-  done += answer_calls();
+  done += run_posted();
+  done += fanout_->do_work(now_us);
   if (now_us >= next_gauges_us_) {
     next_gauges_us_ = now_us + gauges_period_us;
     filler_.set_gauges(now_us);
@@ -219,7 +284,7 @@ int kinesis_door::do_work(std::uint64_t now_us) {
 }
 
 std::uint64_t kinesis_door::next_due_us() const {
-  return filler_.next_due_us();
+  return std::min(filler_.next_due_us(), fanout_->next_due_us());
 }
 
 bool kinesis_door::has_work() const {
@@ -230,12 +295,16 @@ bool kinesis_door::has_work() const {
 
 bool kinesis_door::drain(std::uint64_t) {
   filler_.submit_all();
+  fanout_->abandon();
   return calls_.empty() && puts_->is_empty() && filler_.in_use() == 0;
 }
 
 void kinesis_door::abandon() {
   calls_.clear();
   puts_->abandon();
+  fanout_->abandon();
+  std::lock_guard lock(inbox_mutex_);
+  inbox_.clear();
 }
 
 }  // namespace millrace

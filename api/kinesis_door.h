@@ -2,16 +2,20 @@
 /// One thread's door of the Kinesis port: requests become batches for the pipeline, or calls for
 /// the workers, and are answered when those come back.
 #include <cstdint>
-#include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "api/credentials.h"
 #include "api/http_gate.h"
 #include "api/kinesis_actions.h"
+#include "api/kinesis_fanout.h"
 #include "api/put_answers.h"
+#include "api/sigv4.h"
 #include "api/worker_pool.h"
 #include "base/counters.h"
 #include "base/waker.h"
@@ -30,6 +34,8 @@ struct kinesis_door_parts {
   const kinesis_service& service;
   batch_sink& sink;
   worker_pool& workers;
+  subscription_book& subscriptions;
+  const credential_set* credentials = nullptr;  ///< null: every signature is good
 };
 
 class kinesis_door final : public http_agent {
@@ -49,17 +55,18 @@ class kinesis_door final : public http_agent {
   const counter_set& counters() const { return counters_; }
 
  private:
-  /// What a worker did for a request that waits here.
-  struct finished_call {
-    std::uint64_t id = 0;
-    kinesis_outcome failure;
-    std::string body;
-  };
-
+  void dispatch(std::shared_ptr<http_exchange> exchange, const kinesis_action& action,
+                wire_encoding encoding, const credential* who);
   void call(std::shared_ptr<http_exchange> exchange, const kinesis_action& action,
-            wire_encoding encoding);
-  int answer_calls();
-  void set_gauges(std::uint64_t now_us);
+            wire_encoding encoding, const credential* who);
+  void answer_call(std::uint64_t id, const kinesis_outcome& failure, std::string body);
+  void start_stream(std::uint64_t id, const kinesis_outcome& failure,
+                    const subscription_start& start);
+  kinesis_outcome authorize(const gate_request& request, const kinesis_action& action,
+                            const credential*& who);
+  /// Runs `what` on this thread, soon. Thread-safe.
+  void post_back(std::function<void()> what);
+  int run_posted();
 
   const kinesis_door_parts parts_;
   const kinesis_door_options options_;
@@ -67,6 +74,8 @@ class kinesis_door final : public http_agent {
   waker waker_;
   batch_filler filler_;
   std::unique_ptr<put_answers> puts_;
+  std::unique_ptr<kinesis_fanout> fanout_;
+  std::optional<sigv4_verifier> verifier_;
 
   struct waiting_call {
     std::shared_ptr<http_exchange> exchange;
@@ -77,12 +86,14 @@ class kinesis_door final : public http_agent {
   std::uint64_t next_gauges_us_ = 0;
 
   mutable std::mutex inbox_mutex_;
-  std::vector<finished_call> inbox_;  // filled by workers
-  std::vector<finished_call> taken_;
+  std::vector<std::function<void()>> inbox_;  // filled by workers
+  std::vector<std::function<void()>> taken_;
 };
 
 /// Writes an answer of Kinesis: 200 with a body, or an error.
 void answer_kinesis(http_exchange& exchange, wire_encoding encoding, std::string body);
 void answer_kinesis(http_exchange& exchange, wire_encoding encoding, const kinesis_error& failure);
+/// Begins an answer that is an event stream.
+void begin_kinesis_stream(http_exchange& exchange);
 
 }  // namespace millrace

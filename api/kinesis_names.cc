@@ -78,14 +78,37 @@ kinesis_error no_such_stream(const kinesis_options& options, std::string_view na
   return not_found(fmt::format("Stream {} under account {} not found.", name, options.account));
 }
 
-kinesis_outcome find_stream(const kinesis_service& service, std::string_view name,
-                            std::uint64_t now_us, named_stream& into) {
-  auto at = service.streams.open_stream(name);
-  if (!at.ok()) return no_such_stream(service.options, name);
+kinesis_outcome check_access(const action_call& call, std::string_view stream) {
+  if (call.who == nullptr || call.who->allows_stream(stream)) return std::nullopt;
+  return kinesis_error{
+      "AccessDeniedException",
+      fmt::format("User: {} is not authorized to perform: kinesis:{} on resource: {}",
+                  call.who->access_key, call.action, stream_arn(call.service.options, stream))};
+}
+
+namespace {
+
+kinesis_outcome fill(const action_call& call, result<stream_handle> at, named_stream& into) {
   into.at = *std::move(at);
-  into.extra = service.registry.get(into.id());
-  into.state = service.registry.state(into.id(), now_us);
-  return std::nullopt;
+  into.extra = call.service.registry.get(into.id());
+  into.state = call.service.registry.state(into.id(), call.now_us);
+  return check_access(call, into.name());
+}
+
+}  // namespace
+
+kinesis_outcome find_stream(const action_call& call, std::string_view name, named_stream& into) {
+  // Who may not see a stream does not learn whether there is one.
+  MILLRACE_KINESIS_TRY(check_access(call, name));
+  auto at = call.service.streams.open_stream(name);
+  if (!at.ok()) return no_such_stream(call.service.options, name);
+  return fill(call, std::move(at), into);
+}
+
+kinesis_outcome find_stream(const action_call& call, stream_id id, named_stream& into) {
+  auto at = call.service.streams.open_stream(id);
+  if (!at.ok()) return not_found("The stream does not exist any more.");
+  return fill(call, std::move(at), into);
 }
 
 kinesis_outcome find_stream(const action_call& call, named_stream& into) {
@@ -96,12 +119,12 @@ kinesis_outcome find_stream(const action_call& call, named_stream& into) {
     missing.add("null", "streamName", "Member must not be null");
     return missing.outcome();
   }
-  if (arn.empty()) return find_stream(call.service, name, call.now_us, into);
+  if (arn.empty()) return find_stream(call, name, into);
   const auto parts = parse_arn(arn);
   if (!parts || (!name.empty() && parts->stream != name))
     return invalid_argument(
         fmt::format("StreamARN {} and StreamName {} do not name one stream.", arn, name));
-  return find_stream(call.service, parts->stream, call.now_us, into);
+  return find_stream(call, parts->stream, into);
 }
 
 kinesis_outcome find_active_stream(const action_call& call, named_stream& into) {
@@ -150,9 +173,16 @@ std::string decimal(uint128 value) {
   return out;
 }
 
+sequence_number place_before(const shard_info& shard, record_index index) {
+  return {shard.created_s, index, shard.created_s - 1, shard.shard};
+}
+
+bool is_place(const sequence_number& sequence) {
+  return sequence.arrival_s < sequence.shard_created_s;
+}
+
 std::string first_sequence(const shard_info& shard) {
-  return sequence_number{shard.created_s, record_index(0), shard.created_s, shard.shard}
-      .to_string();
+  return place_before(shard, record_index(0)).to_string();
 }
 
 void write_hash_range(wire_writer& out, const shard_info& shard) {

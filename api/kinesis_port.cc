@@ -22,10 +22,16 @@ class port_parts final : public kinesis_port {
                  .options = options_.kinesis},
         workers_(options.workers, waiting_jobs_max) {
     kinesis_door_options wanted;
-    wanted.check_host = options.is_loopback;
+    wanted.check_host = options.is_loopback && options.credentials.all.empty();
     for (std::uint32_t i = 0; i < options.threads; ++i)
       doors_.push_back(std::make_unique<kinesis_door>(
-          kinesis_door_parts{.service = service_, .sink = streams, .workers = workers_}, wanted));
+          kinesis_door_parts{
+              .service = service_,
+              .sink = streams,
+              .workers = workers_,
+              .subscriptions = subscriptions_,
+              .credentials = options_.credentials.all.empty() ? nullptr : &options_.credentials},
+          wanted));
   }
   ~port_parts() override { stop(); }
 
@@ -58,6 +64,7 @@ class port_parts final : public kinesis_port {
   kinesis_registry registry_;
   const kinesis_service service_;
   worker_pool workers_;
+  subscription_book subscriptions_;
   std::vector<std::unique_ptr<kinesis_door>> doors_;
   std::unique_ptr<http_gate> gate_;
 };

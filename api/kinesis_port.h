@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "api/credentials.h"
 #include "api/http_gate.h"
 #include "api/kinesis_service.h"
 #include "base/arena.h"
@@ -20,6 +21,7 @@ struct kinesis_port_options {
   std::uint32_t workers = 4;     ///< for what may wait for the disk
   std::uint64_t body_bytes = 0;  ///< arena for all request bodies together
   bool is_loopback = true;       ///< then the Host header has to name this machine
+  credential_set credentials;    ///< empty: every signature is good
   kinesis_options kinesis;
 };
 

@@ -50,7 +50,8 @@ kinesis_outcome find_sequence(const action_call& call, const named_stream& strea
     return invalid(" because it did not come from this stream.");
   const record_index end = stream.at.log->durable_end(shard.shard);
   into = parsed->index;
-  if (from.type == "AFTER_SEQUENCE_NUMBER" && into != closed_shard_index) into = into.next();
+  if (from.type == "AFTER_SEQUENCE_NUMBER" && into != closed_shard_index && !is_place(*parsed))
+    into = into.next();
   into = std::min(into, end);
   return std::nullopt;
 }
@@ -173,10 +174,7 @@ kinesis_outcome get_records(action_call& call) {
                     "milliseconds.",
                     java_date(token->created_ms), java_date(now_ms), token_lifetime_ms)};
   named_stream stream;
-  auto at = call.service.streams.open_stream(token->stream);
-  if (!at.ok()) return not_found("The stream of the shard iterator does not exist any more.");
-  stream.at = *std::move(at);
-  stream.extra = call.service.registry.get(token->stream);
+  MILLRACE_KINESIS_TRY(find_stream(call, token->stream, stream));
   const shard_info* const shard = stream.find_shard(token->shard);
   if (shard == nullptr) return no_such_shard(call, stream, shard_name(token->shard));
   if (call.truth("DryRun"))

@@ -4,12 +4,14 @@
 #include <string>
 #include <string_view>
 
+#include "api/credentials.h"
 #include "api/kinesis_error.h"
 #include "api/kinesis_state.h"
 #include "api/kinesis_token.h"
 #include "api/wire_value.h"
 #include "api/wire_writer.h"
 #include "shards/pipeline.h"
+#include "shards/sequence_number.h"
 
 namespace millrace {
 
@@ -32,8 +34,10 @@ struct kinesis_service {
 struct action_call {
   const kinesis_service& service;
   const wire_value& input;
-  wire_writer& out;          ///< stays empty when the action answers nothing
-  std::uint64_t now_us = 0;  ///< wall clock
+  wire_writer& out;                 ///< stays empty when the action answers nothing
+  std::uint64_t now_us = 0;         ///< wall clock
+  std::string_view action{};        ///< its name
+  const credential* who = nullptr;  ///< null: this server knows no credentials
 
   const wire_value* find(std::string_view name) const { return input.find(name); }
   bool has(std::string_view name) const { return input.find(name) != nullptr; }
@@ -75,8 +79,10 @@ struct named_stream {
 
 /// The stream that StreamName or StreamARN names.
 kinesis_outcome find_stream(const action_call& call, named_stream& into);
-kinesis_outcome find_stream(const kinesis_service& service, std::string_view name,
-                            std::uint64_t now_us, named_stream& into);
+kinesis_outcome find_stream(const action_call& call, std::string_view name, named_stream& into);
+kinesis_outcome find_stream(const action_call& call, stream_id id, named_stream& into);
+/// AccessDeniedException when the caller's key is not for this stream.
+kinesis_outcome check_access(const action_call& call, std::string_view stream);
 kinesis_error no_such_stream(const kinesis_options& options, std::string_view name);
 /// The same, and it is ACTIVE: ResourceInUseException otherwise.
 kinesis_outcome find_active_stream(const action_call& call, named_stream& into);
@@ -89,6 +95,10 @@ kinesis_outcome find_shard(const action_call& call, const named_stream& stream,
                            std::string_view text, const shard_info*& into);
 
 std::string decimal(uint128 value);
+/// A sequence number that is no record's: before the record of that index, after the one before. It
+/// arrived before its shard came into being, so that it is below every record from there on.
+sequence_number place_before(const shard_info& shard, record_index index);
+bool is_place(const sequence_number& sequence);
 std::string first_sequence(const shard_info& shard);
 void write_hash_range(wire_writer& out, const shard_info& shard);
 void write_shard(wire_writer& out, const shard_info& shard);

@@ -110,9 +110,7 @@ kinesis_outcome list_shards(action_call& call) {
     if (!token.ok() || token->listing != 'H') return invalid_argument("NextToken is invalid.");
     if (token->created_ms + token_lifetime_ms < call.now_us / 1000)
       return kinesis_error{"ExpiredNextTokenException", "NextToken has expired."};
-    auto at = call.service.streams.open_stream(token->stream);
-    if (!at.ok()) return not_found("The stream of the NextToken does not exist any more.");
-    stream.at = *std::move(at);
+    MILLRACE_KINESIS_TRY(find_stream(call, token->stream, stream));
     const auto stored = shard_filter::from_text(token->filter);
     from = parse_shard_id(token->last);
     if (!stored || !from) return invalid_argument("NextToken is invalid.");

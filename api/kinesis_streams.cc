@@ -72,6 +72,7 @@ kinesis_outcome store_tags(const action_call& call, kinesis_stream& into) {
 
 kinesis_outcome create_stream(action_call& call) {
   const std::string name(call.text("StreamName"));
+  MILLRACE_KINESIS_TRY(check_access(call, name));
   const bool on_demand = is_on_demand(call);
   if (on_demand && call.has("ShardCount"))
     return kinesis_error{"ValidationException",
@@ -202,12 +203,12 @@ kinesis_outcome list_streams(action_call& call) {
   std::vector<named_stream> page;
   bool has_more = false;
   for (const stream_status& one : *all) {
-    if (one.description.name <= after) continue;
+    if (one.description.name <= after || check_access(call, one.description.name)) continue;
     has_more = static_cast<std::int64_t>(page.size()) == limit;
     if (has_more) break;
     named_stream stream;
     // It may have been deleted meanwhile.
-    if (find_stream(call.service, one.description.name, call.now_us, stream)) continue;
+    if (find_stream(call, one.description.name, stream)) continue;
     page.push_back(std::move(stream));
   }
   wire_writer& out = call.out;

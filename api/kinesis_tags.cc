@@ -20,7 +20,7 @@ kinesis_outcome find_resource(const action_call& call, resource& into) {
   const std::string_view arn = call.text("ResourceARN");
   const auto parts = parse_arn(arn);
   if (!parts) return invalid_argument(fmt::format("ResourceARN {} is invalid.", arn));
-  MILLRACE_KINESIS_TRY(find_stream(call.service, parts->stream, call.now_us, into.stream));
+  MILLRACE_KINESIS_TRY(find_stream(call, parts->stream, into.stream));
   if (parts->consumer.empty()) return std::nullopt;
   const kinesis_consumer* const found = into.stream.extra->find_consumer(parts->consumer);
   if (found == nullptr || found->created_us / 1'000'000 != parts->created_s)

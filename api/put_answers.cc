@@ -24,6 +24,7 @@ struct put_answers::pending {
   std::uint32_t index = 0;
   bool is_used = false;
   bool many = false;
+  const credential* who = nullptr;
   bool is_encrypted = false;
   std::shared_ptr<http_exchange> exchange;  // null: answered, or the client was let go
   body_room room;
@@ -85,13 +86,14 @@ void put_answers::refuse(pending& one, const kinesis_error& failure) {
 }
 
 void put_answers::handle(std::shared_ptr<http_exchange> exchange, wire_encoding encoding, bool many,
-                         std::uint64_t now_us) {
+                         const credential* who, std::uint64_t now_us) {
   pending& one = take_slot();
   const mutable_byte_view body = exchange->request().body;
   one.exchange = std::move(exchange);
   one.room = one.exchange->take_body();
   one.encoding = encoding;
   one.many = many;
+  one.who = who;
   one.arrived_us = now_us;
   kinesis_outcome failure = decode_put(encoding, many, body, one.request);
   if (!failure) failure = prepare(one);
@@ -116,8 +118,12 @@ void put_answers::handle(std::shared_ptr<http_exchange> exchange, wire_encoding 
 kinesis_outcome put_answers::prepare(pending& one) {
   const put_request& request = one.request;
   wire_writer nothing(one.encoding);
-  const action_call call{
-      .service = service_, .input = request.members, .out = nothing, .now_us = wall_us()};
+  const action_call call{.service = service_,
+                         .input = request.members,
+                         .out = nothing,
+                         .now_us = wall_us(),
+                         .action = one.many ? "PutRecords" : "PutRecord",
+                         .who = one.who};
   named_stream stream;
   MILLRACE_KINESIS_TRY(find_stream(call, stream));
   if (stream.state == stream_state::creating || stream.state == stream_state::deleting)

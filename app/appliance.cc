@@ -227,6 +227,11 @@ status appliance::start_kinesis() {
   wanted.kinesis.region = options_.region;
   wanted.kinesis.account = options_.account;
   wanted.kinesis.state_change_us = options_.state_change_ms * 1000;
+  if (!options_.credentials.empty()) {
+    MILLRACE_ASSIGN(const std::string text,
+                    read_secret_file("credentials file", options_.credentials));
+    MILLRACE_ASSIGN(wanted.credentials, parse_credentials(text, options_.credentials));
+  }
   MILLRACE_ASSIGN(kinesis_, kinesis_port::start(wanted, *memory_, *pipeline_));
   for (const counter_set* each : kinesis_->counters())
     registry_.attach(*each);

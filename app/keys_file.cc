@@ -57,17 +57,23 @@ result<keyring> parse_keys(std::string_view text, std::string_view source) {
   return keys;
 }
 
-result<keyring> load_keys_file(const std::string& path) {
+result<std::string> read_secret_file(const std::string& what, const std::string& path) {
+  const std::string name = what + " '" + path + "'";
   struct stat found {};
-  if (stat(path.c_str(), &found) != 0) return error::from_errno(errno, "keys file '" + path + "'");
+  if (stat(path.c_str(), &found) != 0) return error::from_errno(errno, name);
   if ((found.st_mode & (S_IRWXG | S_IRWXO)) != 0)
     return error(error_code::permission,
-                 "keys file '" + path + "' can be read by others than its owner: chmod 600 it");
+                 name + " can be read by others than its owner: chmod 600 it");
   std::ifstream file(path);
   std::ostringstream text;
   if (file) text << file.rdbuf();
-  if (!file) return error::from_errno(errno, "keys file '" + path + "'");
-  return parse_keys(text.str(), path);
+  if (!file) return error::from_errno(errno, name);
+  return text.str();
+}
+
+result<keyring> load_keys_file(const std::string& path) {
+  MILLRACE_ASSIGN(const std::string text, read_secret_file("keys file", path));
+  return parse_keys(text, path);
 }
 
 }  // namespace millrace

@@ -10,6 +10,9 @@
 
 namespace millrace {
 
+/// A file that only its owner may read: `permission` otherwise. `what` names it in errors.
+result<std::string> read_secret_file(const std::string& what, const std::string& path);
+
 /// Errors name `source` and the line, never what the key is.
 result<keyring> parse_keys(std::string_view text, std::string_view source);
 

@@ -55,6 +55,9 @@ constexpr std::array settings{
     serve_setting{"http_bytes", "BYTES",
                   "memory for request bodies between arrival and log, besides arena_bytes", bytes,
                   &s::http_bytes},
+    serve_setting{"credentials", "FILE",
+                  "access keys of the Kinesis API; with it, requests have to be signed", text,
+                  &s::credentials},
     serve_setting{"region", "NAME", "region in the ARNs of the Kinesis API", text, &s::region},
     serve_setting{"account", "DIGITS", "account in the ARNs of the Kinesis API, 12 digits", text,
                   &s::account},
@@ -217,7 +220,7 @@ status check(const serve_options& options) {
   // Raw datagrams and the admin port's reads carry no credentials at all.
   const bool open = options.allow_unauthenticated;
   MILLRACE_TRY(check_listener("udp", options.udp, open || !options.keys.empty()));
-  MILLRACE_TRY(check_listener("http", options.http, open));
+  MILLRACE_TRY(check_listener("http", options.http, open || !options.credentials.empty()));
   MILLRACE_TRY(check_listener("admin", options.admin, open));
   for (const std::string& one : options.raw_udp) {
     const std::size_t equals = one.find('=');

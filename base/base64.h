@@ -9,6 +9,7 @@ namespace millrace {
 
 /// Bytes that `text` decodes to, if it is base64.
 constexpr std::size_t base64_decoded_bytes(std::string_view text) {
+  if (text.size() < 4) return 0;
   std::size_t bytes = text.size() / 4 * 3;
   if (text.ends_with("==")) return bytes - 2;
   return text.ends_with('=') ? bytes - 1 : bytes;

@@ -48,6 +48,14 @@ session_keys derive_open_keys(const shared_key& shared, std::uint64_t packet_num
           .to_client = derive(shared, packet_number, client_nonce, "millrace 1 open to client")};
 }
 
+std::array<std::byte, 32> sha256(byte_view message) {
+  std::array<std::byte, 32> digest;
+  const int done = EVP_Digest(message.data(), message.size(), octets(digest.data()), nullptr,
+                              EVP_sha256(), nullptr);
+  MILLRACE_CHECK(done == 1, "SHA-256 is not available");
+  return digest;
+}
+
 std::array<std::byte, 32> hmac_sha256(byte_view key, byte_view message) {
   std::array<std::byte, 32> mac;
   unsigned int mac_bytes = 0;

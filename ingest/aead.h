@@ -38,7 +38,8 @@ session_keys derive_open_keys(const shared_key& shared, std::uint64_t packet_num
 void hkdf_sha256(byte_view secret, byte_view salt, std::string_view info, mutable_byte_view out);
 /// HMAC-SHA256.
 std::array<std::byte, 32> hmac_sha256(byte_view key, byte_view message);
-/// Compares in constant time.
+std::array<std::byte, 32> sha256(byte_view message);
+/// Compares in constant time, but for the lengths.
 bool same_bytes(byte_view a, byte_view b);
 /// Unpredictable bytes.
 void fill_random(mutable_byte_view out);

@@ -4,6 +4,8 @@ import base64
 import http.client
 import json
 import os
+import sqlite3
+import struct
 import subprocess
 import time
 import unittest
@@ -28,10 +30,10 @@ class KinesisTest(harness.EndToEndTest):
     def arguments(self):
         return ["--udp", "off"]
 
-    def connect(self, **extra):
+    def connect(self, key="test", secret="test", token=None, **extra):
         one = boto3.client(
             "kinesis", endpoint_url=f"http://{self.one.http}", region_name="us-east-1",
-            aws_access_key_id="test", aws_secret_access_key="test",
+            aws_access_key_id=key, aws_secret_access_key=secret, aws_session_token=token,
             config=botocore.config.Config(retries={"max_attempts": 1}, **extra))
         self.addCleanup(one.close)
         return one
@@ -423,6 +425,244 @@ class WireTest(KinesisTest):
         status, answer, _ = self.post('{"StreamName":"odd","Data":"a","PartitionKey":"k"}',
                                       "PutRecord")
         self.assertEqual(json.loads(answer)["__type"], "SerializationException")
+
+
+class FanOutTest(KinesisTest):
+    def subscribe(self, consumer, shard=0, **position):
+        answer = self.client.subscribe_to_shard(
+            ConsumerARN=consumer, ShardId=harness.shard_name(shard),
+            StartingPosition=position or {"Type": "TRIM_HORIZON"})
+        self.addCleanup(answer["EventStream"].close)
+        return iter(answer["EventStream"])
+
+    def consumer(self, stream, name="fan"):
+        arn = f"arn:aws:kinesis:us-east-1:000000000000:stream/{stream}"
+        return self.client.register_stream_consumer(
+            StreamARN=arn, ConsumerName=name)["Consumer"]["ConsumerARN"]
+
+    def take(self, events, count):
+        records, last = [], None
+        while len(records) < count:
+            last = next(events)["SubscribeToShardEvent"]
+            records += last["Records"]
+        return records, last
+
+    def test_records_are_pushed_as_they_come_and_again_from_the_continuation(self):
+        self.create("pushed", 1)
+        consumer = self.consumer("pushed")
+        for i in range(3):
+            self.client.put_record(StreamName="pushed", PartitionKey="k", Data=str(i).encode())
+        events = self.subscribe(consumer)
+        records, last = self.take(events, 3)
+        self.assertEqual([r["Data"] for r in records], [b"0", b"1", b"2"])
+        self.assertEqual(last["ContinuationSequenceNumber"], records[-1]["SequenceNumber"])
+        for i in range(3, 6):
+            self.client.put_record(StreamName="pushed", PartitionKey="k", Data=str(i).encode())
+        records, last = self.take(events, 3)
+        self.assertEqual([r["Data"] for r in records], [b"3", b"4", b"5"])
+        self.client.put_record(StreamName="pushed", PartitionKey="k", Data=b"6")
+        other = self.consumer("pushed", "other")
+        again = self.subscribe(other, Type="AFTER_SEQUENCE_NUMBER",
+                               SequenceNumber=last["ContinuationSequenceNumber"])
+        self.assertEqual([r["Data"] for r in self.take(again, 1)[0]], [b"6"])
+
+    def test_an_idle_shard_sends_a_continuation_that_misses_nothing(self):
+        self.create("idle", 1)
+        first = next(self.subscribe(self.consumer("idle"), Type="LATEST"))["SubscribeToShardEvent"]
+        self.assertEqual(first["Records"], [])
+        self.client.put_record(StreamName="idle", PartitionKey="k", Data=b"first")
+        for i, kind in enumerate(("AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER")):
+            events = self.subscribe(self.consumer("idle", f"c{i}"), Type=kind,
+                                    SequenceNumber=first["ContinuationSequenceNumber"])
+            self.assertEqual(self.take(events, 1)[0][0]["Data"], b"first")
+
+    def test_the_end_of_a_shard_names_its_children(self):
+        self.create("split", 1)
+        consumer = self.consumer("split")
+        self.client.put_record(StreamName="split", PartitionKey="k", Data=b"x")
+        events = self.subscribe(consumer)
+        self.take(events, 1)
+        self.client.split_shard(StreamName="split", ShardToSplit=harness.shard_name(0),
+                                NewStartingHashKey=str(2**127))
+        children = None
+        for event in events:  # it ends by itself
+            children = event["SubscribeToShardEvent"].get("ChildShards", children)
+        self.assertEqual([c["ShardId"] for c in children],
+                         [harness.shard_name(1), harness.shard_name(2)])
+        self.assertEqual(children[0]["ParentShards"], [harness.shard_name(0)])
+
+    def test_a_second_subscription_waits_its_turn_and_then_takes_over(self):
+        self.create("once", 1)
+        consumer = self.consumer("once")
+        first = self.subscribe(consumer)
+        next(first)
+        self.refused("ResourceInUseException", self.client.subscribe_to_shard,
+                     ConsumerARN=consumer, ShardId=harness.shard_name(0),
+                     StartingPosition={"Type": "LATEST"})
+        self.refused("ResourceNotFoundException", self.client.subscribe_to_shard,
+                     ConsumerARN=consumer.rsplit(":", 1)[0] + ":1", ShardId=harness.shard_name(0),
+                     StartingPosition={"Type": "LATEST"})
+        next(first)  # an event comes every five seconds, also when there is nothing
+        second = self.subscribe(consumer)
+        next(second)
+        with self.assertRaises(botocore.exceptions.EventStreamError) as caught:
+            list(first)
+        self.assertIn("ResourceInUseException", str(caught.exception))
+
+
+class SignedTest(KinesisTest):
+    def arguments(self):
+        path = self.write("credentials", "ADMIN admin-secret\n"
+                          "WRITER writer-secret actions=PutRecord* streams=or*\n"
+                          "GUEST guest-secret token=the-token\n")
+        os.chmod(path, 0o600)
+        return ["--udp", "off", "--credentials", path]
+
+    def connect(self, key="ADMIN", secret="admin-secret", token=None, **extra):
+        return super().connect(key, secret, token, **extra)
+
+    def test_only_signed_requests_of_known_keys_are_served(self):
+        self.create("orders", 1)
+        self.refused("UnrecognizedClientException", self.connect("NOBODY", "x").list_streams)
+        self.assertIn("does not match", self.refused(
+            "InvalidSignatureException", self.connect("ADMIN", "wrong").list_streams))
+        self.refused("UnrecognizedClientException",
+                     self.connect("GUEST", "guest-secret").list_streams)
+        guest = self.connect("GUEST", "guest-secret", "the-token")
+        self.assertEqual(guest.list_streams()["StreamNames"], ["orders"])
+        large = self.connect("NOBODY", "x")
+        self.refused("UnrecognizedClientException", large.put_record, StreamName="orders",
+                     PartitionKey="k", Data=bytes(500_000))
+
+    def test_a_key_does_what_it_is_for_and_no_more(self):
+        self.create("orders", 1)
+        self.create("secrets", 1)
+        writer = self.connect("WRITER", "writer-secret")
+        writer.put_record(StreamName="orders", PartitionKey="k", Data=b"x" * 100_000)
+        for refused in (
+                lambda: writer.put_record(StreamName="secrets", PartitionKey="k", Data=b"x"),
+                lambda: writer.put_record(StreamName="nowhere", PartitionKey="k", Data=b"x"),
+                lambda: writer.describe_stream(StreamName="orders"),
+                lambda: writer.delete_stream(StreamName="orders")):
+            self.assertIn("not authorized", self.refused("AccessDeniedException", refused))
+        self.assertEqual(len(self.read_shard("orders", harness.shard_name(0))[0]), 1)
+
+    def test_a_credentials_file_that_others_can_read_is_refused(self):
+        path = self.write("open", "A b\n")
+        os.chmod(path, 0o644)
+        done = harness.millrace("serve", "--data", os.path.join(self.directory, "other"), "--udp",
+                                "off", "--http", "127.0.0.1:0", "--admin", "off",
+                                "--credentials", path, check=False)
+        self.assertEqual(done.returncode, 78)
+
+
+def cbor(value):
+    """As the Java SDK writes it: indefinite maps and lists."""
+    def head(major, number):
+        for extra, width in ((24, "B"), (25, ">H"), (26, ">I")):
+            if number < 24:
+                return bytes([major << 5 | number])
+            if number < 256 ** struct.calcsize(width):
+                return bytes([major << 5 | extra]) + struct.pack(width, number)
+        return bytes([major << 5 | 27]) + struct.pack(">Q", number)
+    if isinstance(value, dict):
+        return b"\xbf" + b"".join(cbor(k) + cbor(v) for k, v in value.items()) + b"\xff"
+    if isinstance(value, list):
+        return b"\x9f" + b"".join(map(cbor, value)) + b"\xff"
+    if isinstance(value, bytes):
+        return head(2, len(value)) + value
+    if isinstance(value, str):
+        return head(3, len(value.encode())) + value.encode()
+    if isinstance(value, float):  # a time
+        return b"\xc1\x1b" + struct.pack(">Q", round(value * 1000))
+    return head(0, value)
+
+
+def read_cbor(text, at=0):
+    """Value and position behind it; times as ("time", milliseconds)."""
+    major, info = text[at] >> 5, text[at] & 31
+    at += 1
+    if major == 7:
+        return {20: False, 21: True, 22: None, 31: "break"}[info], at
+    number = info
+    if 24 <= info < 28:
+        width = 1 << (info - 24)
+        number = int.from_bytes(text[at:at + width], "big")
+        at += width
+    if major in (2, 3):
+        piece = text[at:at + number]
+        return (piece if major == 2 else piece.decode()), at + number
+    if major == 6:
+        value, at = read_cbor(text, at)
+        return ("time", value), at
+    if major in (4, 5):
+        items = []
+        while True:
+            value, at = read_cbor(text, at)
+            if value == "break":
+                break
+            items.append(value)
+        return (items if major == 4 else dict(zip(items[::2], items[1::2]))), at
+    return (number if major == 0 else -1 - number), at
+
+
+class CborTest(KinesisTest):
+    def call(self, action, value, status=200):
+        host, port = self.one.http.split(":")
+        link = http.client.HTTPConnection(host, int(port), timeout=harness.PATIENCE)
+        self.addCleanup(link.close)
+        link.request("POST", "/", cbor(value), {
+            "X-Amz-Target": f"Kinesis_20131202.{action}",
+            "Content-Type": "application/x-amz-cbor-1.1"})
+        answer = link.getresponse()
+        text = answer.read()
+        self.assertEqual(answer.status, status, text)
+        self.assertEqual(answer.headers["Content-Type"], "application/x-amz-cbor-1.1")
+        if not text:
+            return None
+        got, end = read_cbor(text)
+        self.assertEqual(end, len(text))
+        return got
+
+    def test_the_whole_way_in_cbor(self):
+        self.call("CreateStream", {"StreamName": "c", "ShardCount": 1})
+        found = self.call("DescribeStreamSummary", {"StreamName": "c"})["StreamDescriptionSummary"]
+        kind, created = found["StreamCreationTimestamp"]
+        self.assertEqual(kind, "time")
+        self.assertLess(abs(created / 1000 - time.time()), 60)  # milliseconds, not seconds
+        data = [os.urandom(n) for n in (0, 1, 23, 24, 300, 70_000)]
+        put = self.call("PutRecords", {"StreamName": "c", "Records": [
+            {"Data": d, "PartitionKey": f"k{i}"} for i, d in enumerate(data)]})
+        self.assertEqual(put["FailedRecordCount"], 0)
+        at = self.call("GetShardIterator", {
+            "StreamName": "c", "ShardId": "shardId-000000000000",
+            "ShardIteratorType": "AT_TIMESTAMP", "Timestamp": created / 1000})
+        got = self.call("GetRecords", {"ShardIterator": at["ShardIterator"]})
+        self.assertEqual([r["Data"] for r in got["Records"]], data)
+        self.assertEqual([r["SequenceNumber"] for r in got["Records"]],
+                         [r["SequenceNumber"] for r in put["Records"]])
+        self.assertEqual(got["Records"][0]["ApproximateArrivalTimestamp"][0], "time")
+        self.assertEqual(got["MillisBehindLatest"], 0)
+
+    def test_errors_are_cbor_too(self):
+        got = self.call("DescribeStream", {"StreamName": "nowhere"}, 400)
+        self.assertEqual(got["__type"], "ResourceNotFoundException")
+
+
+class UpgradeTest(KinesisTest):
+    def test_a_catalog_of_the_first_version_is_taken_over(self):
+        self.create("old", 2)
+        self.client.put_record(StreamName="old", PartitionKey="k", Data=b"x")
+        self.assertEqual(self.one.stop(), 0)
+        catalog = sqlite3.connect(os.path.join(self.one.data, "catalog.db"))
+        catalog.executescript("DROP TABLE attributes; PRAGMA user_version = 1;")
+        catalog.close()
+        self.one.start()
+        self.client = self.connect()
+        self.client.add_tags_to_stream(StreamName="old", Tags={"a": "b"})
+        self.assertEqual(len(self.client.list_tags_for_stream(StreamName="old")["Tags"]), 1)
+        records = [r for i in range(2) for r in self.read_shard("old", harness.shard_name(i))[0]]
+        self.assertEqual([r["Data"] for r in records], [b"x"])
 
 
 class CommandLineTest(KinesisTest):

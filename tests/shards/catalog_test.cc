@@ -153,5 +153,21 @@ TEST_F(catalog_test, a_file_that_is_no_catalog_is_refused) {
   EXPECT_EQ(opened.failure().code(), error_code::corrupt) << opened.failure().message();
 }
 
+TEST_F(catalog_test, attributes_stay_with_their_stream_and_go_with_it) {
+  const stream_description made = create("orders", 1);
+  ASSERT_TRUE(catalog_->set_attribute(made.id, "a", "one").ok());
+  ASSERT_TRUE(catalog_->set_attribute(made.id, "b", "two").ok());
+  ASSERT_TRUE(catalog_->set_attribute(made.id, "a", "new").ok());
+  ASSERT_TRUE(catalog_->set_attribute(made.id, "b", std::nullopt).ok());
+  ASSERT_TRUE(catalog_->set_attribute(stream_id(0), "key", "of all").ok());
+  open();
+  const auto found = catalog_->attributes(made.id);
+  ASSERT_TRUE(found.ok());
+  EXPECT_EQ(*found, (stream_attributes{{"a", "new"}}));
+  ASSERT_TRUE(catalog_->delete_stream(made.id).ok());
+  EXPECT_TRUE(catalog_->attributes(made.id)->empty());
+  EXPECT_EQ(catalog_->attributes(stream_id(0))->at("key"), "of all");
+}
+
 }  // namespace
 }  // namespace millrace

@@ -36,6 +36,8 @@ FENCES = [
     (r"simdjson\.h", ["ingest/*.cc", "app/*.cc", "api/*.cc"], 2),
     (r"fmt/.*", ["api/*.cc", "app/*.cc", "app/*.h"], 99),
     (r"pcap(/.*)?\.h", ["ingest/*.cc"], 1),
+    (r"zlib\.h", ["api/*.cc"], 1),
+    (r"nghttp2/.*", ["api/http_h2.cc"], 1),
     (r"g(test|mock)/.*", [], 0),
     (r"benchmark/.*", [], 0),
     (r"hiredis/.*", [], 0),

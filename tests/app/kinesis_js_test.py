@@ -1,0 +1,56 @@
+#!/usr/bin/env python3
+"""The Kinesis API by the AWS SDK for JavaScript v3, over HTTP/2 and HTTP/1.1, signed. Needs node 20
+and npm, and says when it skips."""
+import os
+import shutil
+import subprocess
+import unittest
+
+import harness
+
+SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "js")
+# Installed once, beside the program under test.
+MODULES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(harness.PROGRAM))), "js")
+
+
+def why_not():
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not node or not npm:
+        return "node and npm are not here"
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    if int(version.lstrip("v").split(".")[0]) < 20:
+        return f"node {version.strip()} is older than 20, which the SDK needs"
+    os.makedirs(MODULES, exist_ok=True)
+    for name in ("package.json", "package-lock.json", "kinesis.mjs"):
+        shutil.copy(os.path.join(SOURCES, name), MODULES)
+    if not os.path.isdir(os.path.join(MODULES, "node_modules", "@aws-sdk", "client-kinesis")):
+        done = subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=MODULES,
+                              capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            return "npm ci failed: " + done.stderr[-300:]
+    return None
+
+
+class JavaScriptTest(harness.EndToEndTest):
+    def run_with(self, protocol):
+        reason = why_not()
+        if reason:
+            self.skipTest(reason)
+        credentials = self.write("credentials", "ADMIN admin-secret\n")
+        os.chmod(credentials, 0o600)
+        one = self.server("--udp", "off", "--credentials", credentials)
+        done = subprocess.run(
+            ["node", "kinesis.mjs", f"http://{one.http}", protocol], cwd=MODULES,
+            capture_output=True, text=True, timeout=harness.PATIENCE, check=False,
+            env=harness.clean_environment())
+        self.assertEqual((done.returncode, done.stdout), (0, "all as expected\n"), done.stderr)
+
+    def test_everything_over_http_2(self):
+        self.run_with("h2")
+
+    def test_everything_over_http_1_1(self):
+        self.run_with("h1")
+
+
+if __name__ == "__main__":
+    harness.main()
