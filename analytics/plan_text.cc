@@ -93,8 +93,8 @@ std::string plan_text(const view_plan& plan) {
   for (const std::uint16_t field : plan.group_by)
     groups += text_of(field) + " ";
   add("group_by", groups);
-  add("window", std::string(to_string(plan.window.kind)) + " " + text_of(plan.window.size_us) + " " +
-                    text_of(plan.window.hop_us) + " " + text_of(plan.window.offset_us));
+  add("window", std::string(to_string(plan.window.kind)) + " " + text_of(plan.window.size_us) +
+                    " " + text_of(plan.window.hop_us) + " " + text_of(plan.window.offset_us));
   add("time_field", plan.time_field ? text_of(*plan.time_field) : "arrival");
   for (std::size_t i = 0; i < plan.aggregates.size(); ++i) {
     const aggregate_plan& one = plan.aggregates[i];

@@ -50,18 +50,12 @@ error damaged(const char* what) {
 
 std::vector<std::byte> encode_progress(const view_progress& progress) {
   const view_clock::state& clock = progress.clock;
-  const progress_head head{progress_version,
-                           static_cast<std::uint32_t>(clock.shards.size()),
-                           progress.at,
-                           clock.watermark_us,
-                           clock.newest_us,
-                           clock.arrival_us,
-                           progress.counts,
-                           progress.missing,
-                           progress.next_ordinal,
-                           progress.closed_rows,
-                           progress.late_ordinal,
-                           progress.closed_to_us};
+  const progress_head head{progress_version,      static_cast<std::uint32_t>(clock.shards.size()),
+                           progress.at,           clock.watermark_us,
+                           clock.newest_us,       clock.arrival_us,
+                           progress.counts,       progress.missing,
+                           progress.next_ordinal, progress.closed_rows,
+                           progress.late_ordinal, progress.closed_to_us};
   std::vector<std::byte> out = bytes_of<progress_head>({&head, 1});
   const auto shards = bytes_of<view_clock::shard_state>(clock.shards);
   out.insert(out.end(), shards.begin(), shards.end());

@@ -167,8 +167,8 @@ int stream_worker::do_work(const lane_times& now) {
   if (deleted_) return 0;
   int work = 0;
   for (const auto& lane : lanes_)
-    work += lane->do_work(now, has_looked ? std::span<const known_shard>(shards_)
-                                          : std::span<const known_shard>());
+    work += lane->do_work(
+        now, has_looked ? std::span<const known_shard>(shards_) : std::span<const known_shard>());
   mend(now);
   join_lanes(now);
   publish(now, work == 0);
@@ -291,9 +291,8 @@ void stream_worker::run() {
   while (!ending_.load(std::memory_order_acquire)) {
     const lane_times now{.monotonic_us = monotonic_us(), .wall_us = wall_us()};
     if (do_work(now) > 0) continue;
-    const bool folding = std::any_of(lanes_.begin(), lanes_.end(), [](const auto& lane) {
-      return !lane->is_between_blocks();
-    });
+    const bool folding = std::any_of(lanes_.begin(), lanes_.end(),
+                                     [](const auto& lane) { return !lane->is_between_blocks(); });
     if (folding) {
       std::this_thread::yield();
     } else {

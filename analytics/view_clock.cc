@@ -47,13 +47,11 @@ shard_clock view_clock::begin_run(shard_index shard) {
   return one->clock;
 }
 
-std::uint64_t view_clock::end_run(shard_index shard, record_index first,
-                                  std::uint32_t record_count, const shard_clock& after,
-                                  std::uint64_t arrival_us) {
+std::uint64_t view_clock::end_run(shard_index shard, record_index first, std::uint32_t record_count,
+                                  const shard_clock& after, std::uint64_t arrival_us) {
   const auto one = by_shard_.at(shard);
   const bool is_new = one->active_us == 0 && one->next == record_index{};
-  const std::uint64_t missing =
-      !is_new && first > one->next ? first.value - one->next.value : 0;
+  const std::uint64_t missing = !is_new && first > one->next ? first.value - one->next.value : 0;
   if (watermark_of(*one) <= least_us_) look_again_ = true;
   one->next = first.next(record_count);
   one->clock = after;

@@ -59,7 +59,8 @@ class view_clock {
     std::vector<shard_state> shards;              ///< counted ones first, longest silent first
   };
 
-  view_clock(std::int64_t delay_us, std::int64_t idle_us) : delay_us_(delay_us), idle_us_(idle_us) {}
+  view_clock(std::int64_t delay_us, std::int64_t idle_us)
+      : delay_us_(delay_us), idle_us_(idle_us) {}
 
   std::int64_t watermark_us() const { return watermark_us_; }
 

@@ -47,9 +47,9 @@ status view_keeper::adopt(std::uint32_t stream) {
   stream_ = stream;
   if (found == wanted) return {};
   if (!found) return start_over("");
-  return start_over(found->stream != stream
-                        ? "the stream is another one now"
-                        : "its plan has changed: " + plan_difference(found->definition, definition_));
+  return start_over(found->stream != stream ? "the stream is another one now"
+                                            : "its plan has changed: " +
+                                                  plan_difference(found->definition, definition_));
 }
 
 status view_keeper::start_over(const std::string& why) {
@@ -211,7 +211,7 @@ void view_keeper::note_pending(std::uint64_t bytes) {
 status view_keeper::write_checkpoint(std::vector<std::byte> fold) {
   view_checkpoint checkpoint;
   checkpoint.fold = std::move(fold);
-  checkpoint.progress = {at_,          clock_.save(), counts_,       missing_,
+  checkpoint.progress = {at_,           clock_.save(), counts_,       missing_,
                          next_ordinal_, closed_rows_,  late_ordinal_, closed_to_us_};
   MILLRACE_TRY(write(&checkpoint));
   ++tallies_.checkpoints;

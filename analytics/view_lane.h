@@ -85,8 +85,8 @@ class view_lane {
   state state_ = state::running;
   std::string why_;
 
-  log_position place_;               ///< of the block that is next, as far as is known
-  std::optional<log_block> block_;   ///< read; being folded when folding_
+  log_position place_;              ///< of the block that is next, as far as is known
+  std::optional<log_block> block_;  ///< read; being folded when folding_
   log_position after_block_;
   bool folding_ = false;
   fold_job job_;

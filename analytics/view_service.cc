@@ -94,13 +94,13 @@ void view_service_impl::add(pipeline& streams, const options& wanted, const std:
     keepers.push_back(std::move(keeper));
   }
   if (keepers.empty()) return;
-  auto worker = stream_worker::open(
-      streams,
-      {.stream = stream,
-       .backend = wanted.backend,
-       .checkpoints = {.interval_us = wanted.checkpoint_interval_us, .bytes = wanted.checkpoint_bytes},
-       .make_fold = wanted.make_fold},
-      std::move(keepers), counters_);
+  auto worker = stream_worker::open(streams,
+                                    {.stream = stream,
+                                     .backend = wanted.backend,
+                                     .checkpoints = {.interval_us = wanted.checkpoint_interval_us,
+                                                     .bytes = wanted.checkpoint_bytes},
+                                     .make_fold = wanted.make_fold},
+                                    std::move(keepers), counters_);
   if (!worker.ok()) {
     for (const view_plan& plan : plans) {
       if (!views_.contains(plan.name)) rest(plan, worker.failure());

@@ -112,7 +112,7 @@ class statement {
     if (code == SQLITE_ROW) return true;
     if (code == SQLITE_DONE) return false;
     const int kind = code & 0xff;
-    return error(kind == SQLITE_FULL                                ? error_code::storage_full
+    return error(kind == SQLITE_FULL                               ? error_code::storage_full
                  : kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB ? error_code::corrupt
                                                                    : error_code::io,
                  sqlite3_errmsg(database_));
@@ -198,8 +198,8 @@ status sqlite_view_store::open(const std::string& path) {
   for (connection* const one : {&writer_, &reader_}) {
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     if (sqlite3_open_v2(path.c_str(), &one->handle, flags, nullptr) != SQLITE_OK) {
-      return error(error_code::io, one->handle == nullptr ? "out of memory"
-                                                          : sqlite3_errmsg(one->handle));
+      return error(error_code::io,
+                   one->handle == nullptr ? "out of memory" : sqlite3_errmsg(one->handle));
     }
     sqlite3_busy_timeout(one->handle, 5000);
     // A write-ahead log, so that readers and the writer do not wait for each other; synced at every
@@ -267,8 +267,8 @@ result<std::optional<view_identity>> sqlite_view_store::identity() {
 
 status sqlite_view_store::reset(const view_identity& identity) {
   const auto drop_all = [&]() -> status {
-    for (const char* const table : {"view", "emissions", "chunks", "journal", "late", "checkpoint",
-                                    "fold"}) {
+    for (const char* const table :
+         {"view", "emissions", "chunks", "journal", "late", "checkpoint", "fold"}) {
       MILLRACE_TRY(writer_.execute((std::string("DELETE FROM ") + table).c_str()));
     }
     return statement(writer_.handle, "INSERT INTO view VALUES (1, ?, ?, ?, 0, 0)")
@@ -318,14 +318,15 @@ result<std::optional<stored_emission>> sqlite_view_store::find(std::uint64_t ord
   one.bind(signed_of(ordinal));
   MILLRACE_ASSIGN(const bool found, one.step());
   if (!found) return std::optional<stored_emission>();
-  return std::optional(stored_emission{one.integer(0), one.natural(1),
-                                       static_cast<std::uint32_t>(one.integer(2))});
+  return std::optional(
+      stored_emission{one.integer(0), one.natural(1), static_cast<std::uint32_t>(one.integer(2))});
 }
 
 status sqlite_view_store::write_emission(const emission& one) {
   const window_rows& rows = *one.windows;
   const std::size_t count = rows.rows.size();
-  const auto values_per_row = static_cast<std::uint32_t>(count == 0 ? 0 : rows.values.size() / count);
+  const auto values_per_row =
+      static_cast<std::uint32_t>(count == 0 ? 0 : rows.values.size() / count);
   statement insert(writer_.handle,
                    "INSERT INTO chunks (ordinal, start_min_us, end_max_us, rows)"
                    " VALUES (?, ?, ?, ?)");
@@ -357,7 +358,8 @@ status sqlite_view_store::write_late(const store_write& batch) {
     const late_record& one = batch.late[i];
     if (batch.first_late + i < next_late_) continue;
     insert.bind(signed_of(batch.first_late + i)).bind(one.time_us).bind(one.watermark_us);
-    MILLRACE_TRY(insert.bind(std::int64_t{one.shard.value}).bind(signed_of(one.number.value)).run());
+    MILLRACE_TRY(
+        insert.bind(std::int64_t{one.shard.value}).bind(signed_of(one.number.value)).run());
     next_late_ = batch.first_late + i + 1;
   }
   return statement(writer_.handle, "DELETE FROM late WHERE ordinal < ?")
@@ -405,8 +407,8 @@ result<std::uint64_t> sqlite_view_store::drop_rows(std::uint64_t bytes_max) {
     const std::uint64_t bytes = oldest.natural(1);
     MILLRACE_ASSIGN(const bool has_newer, oldest.step());
     if (!has_newer) break;
-    for (const char* const sql : {"DELETE FROM chunks WHERE ordinal = ?",
-                                  "DELETE FROM emissions WHERE ordinal = ?"}) {
+    for (const char* const sql :
+         {"DELETE FROM chunks WHERE ordinal = ?", "DELETE FROM emissions WHERE ordinal = ?"}) {
       MILLRACE_TRY(statement(writer_.handle, sql).bind(ordinal).run());
     }
     rows_bytes_ -= std::min(bytes, rows_bytes_);

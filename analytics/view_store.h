@@ -39,7 +39,7 @@ struct view_progress {
   std::uint64_t missing = 0;  ///< records that the log no longer had, or only damaged
   std::uint64_t next_ordinal = 0;
   std::uint64_t closed_rows = 0;
-  std::uint64_t late_ordinal = 0;  ///< of the next late record that is listed
+  std::uint64_t late_ordinal = 0;                  ///< of the next late record that is listed
   std::int64_t closed_to_us = shard_clock::never;  ///< windows up to here have been closed
 };
 
@@ -60,7 +60,7 @@ struct store_write {
   std::vector<journal_batch> journal;
   std::vector<emission> emissions;
   std::vector<late_record> late;
-  std::uint64_t first_late = 0;  ///< ordinal of late[0]
+  std::uint64_t first_late = 0;                 ///< ordinal of late[0]
   const view_checkpoint* checkpoint = nullptr;  ///< also clears the journal: it is in there
   std::uint64_t rows_kept_bytes = UINT64_MAX;
 

@@ -15,16 +15,6 @@ namespace {
 constexpr std::uint64_t wait_ms_max = 30'000;
 constexpr std::uint64_t records_max = 10'000;
 
-/// A page of another site may make a browser ask a name that resolves to this machine; its Host
-/// header still carries that name.
-bool names_this_machine(std::string_view host) {
-  if (host.starts_with('[')) return host.starts_with("[::1]");
-  host = host.substr(0, host.find(':'));
-  const bool address =
-      host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos;
-  return host == "localhost" || address;
-}
-
 template <class Value>
 result<Value> needed(const std::optional<Value>& value, std::string_view name) {
   if (value) return *value;

@@ -56,6 +56,9 @@ void admin_views::write_metrics(metrics_text& out) const {
          [](view v) { return v.counts.future; });
   family("records_left_out_total", "counter", "records for whose group or window was no room",
          [](view v) { return v.counts.left_out; });
+  family("records_missing_total", "counter",
+         "records that retention or damage took before the view came to them",
+         [](view v) { return v.missing; });
   family("wrong_type_fields_total", "counter", "fields that could not be read as their type",
          [](view v) { return v.counts.nulls; });
   family("closed_rows_total", "counter", "rows of closed windows",
@@ -68,6 +71,8 @@ void admin_views::write_metrics(metrics_text& out) const {
   family("state_bytes", "gauge", "memory of the open windows", [](view v) { return v.size.bytes; });
   family("behind_seconds", "gauge", "arrival of the newest durable record less that folded",
          [](view v) { return static_cast<double>(v.behind_us) * 1e-6; });
+  family("behind_bytes", "gauge", "bytes of the log that are still to be folded",
+         [](view v) { return v.behind_bytes; });
   family("fault", "gauge", "1 while the view does not go on, or goes on elsewhere",
          [](view v) { return std::uint64_t{v.fault.empty() ? 0u : 1u}; });
 

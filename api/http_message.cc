@@ -74,6 +74,14 @@ bool parse_target(std::string_view target, std::string& path, http_fields& query
   return true;
 }
 
+bool names_this_machine(std::string_view host) {
+  if (host.starts_with('[')) return host.starts_with("[::1]");
+  host = host.substr(0, host.find(':'));
+  const bool address =
+      host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos;
+  return host == "localhost" || address;
+}
+
 std::string percent_encode(std::string_view text) {
   constexpr std::string_view digits = "0123456789ABCDEF";
   std::string out;

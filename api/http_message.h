@@ -50,6 +50,9 @@ struct http_response {
 
 /// Splits "/a%20b?x=1&y" into path and query; false when an escape is not two hex digits.
 [[nodiscard]] bool parse_target(std::string_view target, std::string& path, http_fields& query);
+/// Whether a Host header names this machine. A page of another site may make a browser ask a name
+/// that resolves to this machine; its Host header still carries that name.
+bool names_this_machine(std::string_view host);
 std::string percent_encode(std::string_view text);
 
 }  // namespace millrace

@@ -1,24 +1,14 @@
 #include "api/json_text.h"
 
-#include <array>
 #include <cstdint>
 #include <cstring>
+
+#include "base/base64.h"
 
 namespace millrace {
 namespace {
 
 constexpr std::string_view hex = "0123456789abcdef";
-constexpr std::string_view base64_digits =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-constexpr std::array<std::int8_t, 256> make_base64_values() {
-  std::array<std::int8_t, 256> values{};
-  values.fill(-1);
-  for (std::size_t i = 0; i < base64_digits.size(); ++i)
-    values[static_cast<unsigned char>(base64_digits[i])] = static_cast<std::int8_t>(i);
-  return values;
-}
-constexpr auto base64_values = make_base64_values();
 
 /// True when none of the eight bytes is a control character, a quote, a backslash or beyond ASCII:
 /// they can be copied as they are.
@@ -130,37 +120,15 @@ void append_json_string(std::string& out, std::string_view text) {
 }
 
 void append_base64(std::string& out, byte_view bytes) {
-  out.reserve(out.size() + (bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t left = bytes.size() - i;
-    const auto octet = [&](std::size_t k) {
-      return k < left ? static_cast<std::uint32_t>(bytes[i + k]) : 0u;
-    };
-    const std::uint32_t group = octet(0) << 16 | octet(1) << 8 | octet(2);
-    out += base64_digits[group >> 18];
-    out += base64_digits[(group >> 12) & 63];
-    out += left > 1 ? base64_digits[(group >> 6) & 63] : '=';
-    out += left > 2 ? base64_digits[group & 63] : '=';
-  }
+  const std::size_t before = out.size();
+  out.resize(before + (bytes.size() + 2) / 3 * 4);
+  encode_base64(bytes, out.data() + before);
 }
 
 bool decode_base64(std::string_view text, std::string& out) {
-  if (text.size() % 4 != 0) return false;
-  for (std::size_t i = 0; i < text.size(); i += 4) {
-    const bool last = i + 4 == text.size();
-    const std::size_t padding = !last ? 0 : text[i + 2] == '=' ? 2 : text[i + 3] == '=' ? 1 : 0;
-    if (padding == 2 && text[i + 3] != '=') return false;
-    std::uint32_t group = 0;
-    for (std::size_t k = 0; k < 4; ++k) {
-      const int value =
-          k >= 4 - padding ? 0 : base64_values[static_cast<unsigned char>(text[i + k])];
-      if (value < 0) return false;
-      group = group << 6 | static_cast<std::uint32_t>(value);
-    }
-    for (std::size_t k = 0; k < 3 - padding; ++k)
-      out += static_cast<char>(group >> (16 - 8 * k) & 0xff);
-  }
-  return true;
+  const std::size_t before = out.size();
+  out.resize(before + base64_decoded_bytes(text));
+  return decode_base64(text, reinterpret_cast<std::byte*>(out.data()) + before);
 }
 
 }  // namespace millrace

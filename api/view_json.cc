@@ -103,10 +103,11 @@ std::string view_json(const view_status& view) {
   out += ",\"watermark\":";
   out += view.watermark_us == shard_clock::never ? "null" : quoted(instant_text(view.watermark_us));
   out += fmt::format(
-      ",\"behind_us\":{},\"records\":{{\"folded\":{},\"filtered\":{},\"late\":{},\"no_time\":{},"
-      "\"future\":{},\"left_out\":{}}},\"wrong_type_fields\":{}",
-      view.behind_us, counts.folded, counts.filtered, counts.late, counts.no_time, counts.future,
-      counts.left_out, counts.nulls);
+      ",\"behind_us\":{},\"behind_bytes\":{},\"records\":{{\"folded\":{},\"filtered\":{},\"late\":{"
+      "},\"no_time\":{},"
+      "\"future\":{},\"left_out\":{},\"missing\":{}}},\"wrong_type_fields\":{}",
+      view.behind_us, view.behind_bytes, counts.folded, counts.filtered, counts.late,
+      counts.no_time, counts.future, counts.left_out, view.missing, counts.nulls);
   out += fmt::format(
       ",\"open\":{{\"groups\":{},\"groups_max\":{},\"windows\":{},\"windows_max\":{},\"bytes\":{},"
       "\"bytes_max\":{}}},\"closed_rows\":{},\"next_ordinal\":{}}}",

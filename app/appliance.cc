@@ -37,6 +37,7 @@ result<std::unique_ptr<appliance>> appliance::start(const serve_options& options
   MILLRACE_TRY(one->make_streams());
   MILLRACE_TRY(one->open_views());
   MILLRACE_TRY(one->open_doors());
+  MILLRACE_TRY(one->start_kinesis());
   MILLRACE_TRY(one->start_admin());
   for (const auto& each : one->doors_)
     each->start();
@@ -52,7 +53,8 @@ status appliance::start_pipeline() {
     MILLRACE_ASSIGN(keys_, load_keys_file(options_.keys));
     keys_.allows_unkeyed = options_.allow_unauthenticated;
   }
-  MILLRACE_ASSIGN(arena memory, arena::create({.bytes = options_.arena_bytes}));
+  const std::uint64_t http_bytes = options_.http != "off" ? options_.http_bytes : 0;
+  MILLRACE_ASSIGN(arena memory, arena::create({.bytes = options_.arena_bytes + http_bytes}));
   memory_ = std::make_unique<arena>(std::move(memory));
 
   pipeline_options wanted;
@@ -114,7 +116,8 @@ status appliance::open_doors() {
   const std::uint64_t udp_doors = options_.udp != "off" ? options_.doors : raw.empty() ? 0 : 1;
   if (udp_doors == 0) return {};
 
-  const std::uint64_t left = memory_->bytes() - memory_->carved_bytes();
+  const std::uint64_t kept = options_.http != "off" ? options_.http_bytes : 0;
+  const std::uint64_t left = memory_->bytes() - memory_->carved_bytes() - kept;
   const std::uint64_t fixed = udp_doors * door_fixed_bytes + raw.size() * raw_fixed_bytes;
   const std::uint64_t least = udp_doors * 2 * udp_open_slabs * udp_slab_bytes;
   if (left < fixed + least)
@@ -212,6 +215,25 @@ status appliance::add_door(std::unique_ptr<packet_source> source,
   return {};
 }
 
+status appliance::start_kinesis() {
+  if (options_.http == "off") return {};
+  MILLRACE_ASSIGN(const host_port where, parse_host_port("http", options_.http));
+  kinesis_port_options wanted;
+  wanted.gate.host = where.host;
+  wanted.gate.port = where.port;
+  wanted.threads = static_cast<std::uint32_t>(options_.http_threads);
+  wanted.body_bytes = options_.http_bytes;
+  wanted.is_loopback = is_loopback(where);
+  wanted.kinesis.region = options_.region;
+  wanted.kinesis.account = options_.account;
+  wanted.kinesis.state_change_us = options_.state_change_ms * 1000;
+  MILLRACE_ASSIGN(kinesis_, kinesis_port::start(wanted, *memory_, *pipeline_));
+  for (const counter_set* each : kinesis_->counters())
+    registry_.attach(*each);
+  endpoints_.http = to_string(host_port{where.host, kinesis_->port()});
+  return {};
+}
+
 status appliance::start_admin() {
   if (options_.admin == "off") return {};
   MILLRACE_ASSIGN(const host_port where, parse_host_port("admin", options_.admin));
@@ -251,6 +273,7 @@ void appliance::stop() {
   begin_stopping();
   for (const auto& each : doors_)
     each->stop();
+  if (kinesis_) kinesis_->stop();
   // Handlers may be asking the pipeline: they end before it does.
   if (http_) http_->stop();
   // Views read the log, and write their checkpoints while it is still there.

@@ -8,6 +8,7 @@
 #include "analytics/view_service.h"
 #include "api/admin.h"
 #include "api/http_server.h"
+#include "api/kinesis_port.h"
 #include "app/parse.h"
 #include "app/serve_options.h"
 #include "base/arena.h"
@@ -24,6 +25,7 @@ namespace millrace {
 /// Where it can be reached, with the ports that were really bound.
 struct appliance_endpoints {
   std::string udp;                   ///< "127.0.0.1:4567"; empty: no UDP door
+  std::string http;                  ///< "127.0.0.1:4567"; empty: no Kinesis API
   std::string admin;                 ///< "127.0.0.1:9644"; empty: no admin port
   std::vector<std::string> raw;      ///< "127.0.0.1:5514 -> logs"
   std::vector<std::string> sources;  ///< as the packet sources describe themselves
@@ -57,6 +59,7 @@ class appliance {
   status open_dpdk_doors(const std::vector<raw_listener_options>& raw);
   status add_door(std::unique_ptr<packet_source> source,
                   const std::vector<raw_listener_options>& raw, std::uint64_t buffer_bytes);
+  status start_kinesis();
   status start_admin();
 
   // In the order of construction; destroyed the other way round.
@@ -73,6 +76,7 @@ class appliance {
   door_mesh mesh_;
   std::vector<std::unique_ptr<door>> doors_;
   std::vector<std::unique_ptr<raw_listener>> raw_listeners_;
+  std::unique_ptr<kinesis_port> kinesis_;
   std::unique_ptr<admin> admin_;
   std::unique_ptr<http_server> http_;
   bool is_stopped_ = false;

@@ -22,7 +22,8 @@ struct bench_part {
 };
 
 constexpr bench_part parts[] = {
-    {"hardware", bench_hardware}, {"stages", bench_stages},   {"path", bench_path},
+    {"hardware", bench_hardware}, {"stages", bench_stages},   {"windows", bench_windows},
+    {"sweeps", bench_sweeps},     {"path", bench_path},       {"views", bench_views},
     {"readers", bench_readers},   {"network", bench_network}, {"dpdk", bench_dpdk},
     {"sessions", bench_sessions}, {"memory", bench_memory},
 };
@@ -66,7 +67,8 @@ int run_bench(const bench_options& options, std::ostream& out) {
                       .software = describe_software(),
                       .command = options.command,
                       .when = utc_now(),
-                      .figures = {}};
+                      .figures = {},
+                      .sweeps = {}};
   out << report.machine << '\n' << report.software << '\n';
   bench_context context(options, report, out);
   int failures = 0;

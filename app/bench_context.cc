@@ -29,6 +29,14 @@ void bench_context::add(bench_figure figure) {
   report_.figures.push_back(std::move(figure));
 }
 
+void bench_context::add(bench_sweep sweep) {
+  out_ << "  " << sweep.name << '\n';
+  for (const auto& [x, y] : sweep.points)
+    out_ << fmt::format("    {:>12} {:<20} {:>18}", x, sweep.x_name, format_rate(y, sweep.unit))
+         << std::endl;
+  report_.sweeps.push_back(std::move(sweep));
+}
+
 status bench_context::measure(bench_figure figure, const std::function<result<double>()>& round) {
   std::vector<double> values;
   for (std::uint32_t i = 0; i < options_.rounds; ++i) {

@@ -31,6 +31,7 @@ class bench_context {
 
   /// Adds a figure and shows it.
   void add(bench_figure figure);
+  void add(bench_sweep sweep);
   /// Takes `rounds` rounds of `round`, which gives a rate, and adds their median.
   status measure(bench_figure figure, const std::function<result<double>()>& round);
   /// The median of a figure that an earlier part added; 0 when there is none.
@@ -66,6 +67,9 @@ std::uint64_t resident_bytes();
 // The parts, in the order in which they run; each is in the file of its name.
 status bench_hardware(bench_context& context);
 status bench_stages(bench_context& context);
+status bench_windows(bench_context& context);
+status bench_sweeps(bench_context& context);
+status bench_views(bench_context& context);
 status bench_path(bench_context& context);
 status bench_sessions(bench_context& context);
 status bench_memory(bench_context& context);

@@ -19,9 +19,9 @@ endpoint load_endpoint() {
 
 }  // namespace
 
-std::vector<std::vector<std::byte>> make_payloads(std::uint32_t data_bytes, std::uint32_t keys,
-                                                  std::uint64_t load_bytes,
-                                                  std::uint32_t payload_bytes_max) {
+std::vector<std::vector<std::byte>> make_payloads(
+    std::uint32_t data_bytes, std::uint32_t keys, std::uint64_t load_bytes,
+    std::uint32_t payload_bytes_max, const std::function<std::string(std::uint32_t)>& data_of) {
   std::vector<std::byte> data(data_bytes);
   for (std::uint32_t i = 0; i < data_bytes; ++i)
     data[i] = static_cast<std::byte>('a' + i % 26);
@@ -30,6 +30,11 @@ std::vector<std::vector<std::byte>> make_payloads(std::uint32_t data_bytes, std:
   for (std::uint32_t i = 0; made < load_bytes; ++i) {
     // Spread by a multiplier, so that neighbours differ.
     const std::string key = "key-" + std::to_string(i * 2654435761u % keys);
+    if (data_of) {
+      const std::string text = data_of(i);
+      const auto bytes = std::as_bytes(std::span(text));
+      data.assign(bytes.begin(), bytes.end());
+    }
     const std::uint32_t stride = record_stride(key.size(), data.size(), false);
     if (payloads.empty() || payloads.back().size() + stride > payload_bytes_max) {
       payloads.emplace_back().reserve(payload_bytes_max);
@@ -58,8 +63,9 @@ result<std::unique_ptr<memory_path>> memory_path::create(const path_setup& setup
   if (threads) path->pipeline_->start();
   MILLRACE_TRY(path->pipeline_->create_stream("bench", setup.shards, retention_policy{}));
 
-  const auto payloads = make_payloads(setup.data_bytes, setup.keys, setup.load_bytes,
-                                      limits::datagram_bytes_max - wire::datagram_bytes(0, false));
+  const auto payloads =
+      make_payloads(setup.data_bytes, setup.keys, setup.load_bytes,
+                    limits::datagram_bytes_max - wire::datagram_bytes(0, false), setup.data_of);
   std::uint64_t bytes = 0;
   std::uint64_t records = 0;
   for (const auto& payload : payloads) {
@@ -85,8 +91,12 @@ result<std::unique_ptr<memory_path>> memory_path::create(const path_setup& setup
   return path;
 }
 
-memory_path::~memory_path() {
+void memory_path::stop_load() {
   if (door_) door_->stop();
+}
+
+memory_path::~memory_path() {
+  stop_load();
   if (pipeline_) pipeline_->stop();
 }
 

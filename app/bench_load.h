@@ -1,6 +1,7 @@
 #pragma once
 /// The whole path in this process, fed from memory: replayed datagrams → door → pipeline → log.
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +21,8 @@ struct path_setup {
   std::uint32_t data_bytes = 100;
   std::uint32_t keys = 100'000;
   std::uint64_t load_bytes = 8 * limits::mib;  ///< of different datagrams, replayed
+  /// The data of record i, instead of `data_bytes` letters.
+  std::function<std::string(std::uint32_t)> data_of{};
   bool discard = true;      ///< the blocks go nowhere; else they become durable in `directory`
   std::string directory{};  ///< for the catalog, and the log when it is kept
   std::uint64_t segment_bytes = limits::segment_bytes_default;
@@ -35,10 +38,11 @@ struct path_rates {
   double framing = 0;  ///< block bytes for each byte of partition key and data
 };
 
-/// DATA payloads of records with `data_bytes` of data and keys "key-N", up to `load_bytes`.
-std::vector<std::vector<std::byte>> make_payloads(std::uint32_t data_bytes, std::uint32_t keys,
-                                                  std::uint64_t load_bytes,
-                                                  std::uint32_t payload_bytes_max);
+/// DATA payloads of records with `data_bytes` of data, or what `data_of` says, and keys "key-N", up
+/// to `load_bytes`.
+std::vector<std::vector<std::byte>> make_payloads(
+    std::uint32_t data_bytes, std::uint32_t keys, std::uint64_t load_bytes,
+    std::uint32_t payload_bytes_max, const std::function<std::string(std::uint32_t)>& data_of = {});
 
 /// One stream "bench" behind one door. With `threads`, door and pipeline run on their own; else
 /// run_for() drives both on the caller's thread.
@@ -48,6 +52,8 @@ class memory_path {
   ~memory_path();
 
   result<path_rates> run_for(double seconds);
+  /// The door ends; what it handed on becomes durable.
+  void stop_load();
   pipeline& streams() { return *pipeline_; }
   const replay_source& load() const { return *source_; }
   std::uint64_t arena_bytes() const { return memory_->bytes(); }

@@ -87,6 +87,8 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: 
 svg { width: 100%; height: auto; font-size: 12px; }
 .figure { fill: #0b6bcb; }
 .ceiling { fill: #eaeef2; stroke: #8c959f; }
+.grid { stroke: #d8dee4; }
+.line { fill: none; stroke: #0b6bcb; stroke-width: 2; }
 )";
 
 }  // namespace
@@ -126,6 +128,16 @@ std::string to_json(const bench_report& report) {
     if (!figure.note.empty()) row["note"] = figure.note;
     root["figures"].push_back(std::move(row));
   }
+  root["sweeps"] = nlohmann::ordered_json::array();
+  for (const auto& sweep : report.sweeps) {
+    nlohmann::ordered_json points = nlohmann::ordered_json::array();
+    for (const auto& [x, y] : sweep.points)
+      points.push_back({x, y});
+    root["sweeps"].push_back({{"name", sweep.name},
+                              {"x", sweep.x_name},
+                              {"unit", sweep.unit},
+                              {"points", std::move(points)}});
+  }
   return root.dump(2) + "\n";
 }
 
@@ -147,6 +159,8 @@ std::string to_html(const bench_report& report) {
     }
     body += "</table>\n";
   }
+  for (const auto& sweep : report.sweeps)
+    body += fmt::format("<h2>{}</h2>\n{}", escape_html(sweep.name), sweep_plot(sweep));
   return fmt::format(
       "<!doctype html>\n<html lang='en'><meta charset='utf-8'><title>millrace bench</title>\n"
       "<style>{}</style>\n<h1>millrace bench</h1>\n<p>{}<br>{}<br><code>{}</code><br>{}</p>\n"

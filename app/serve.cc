@@ -61,6 +61,7 @@ void print_endpoints(const serve_options& options, appliance& running) {
              running.streams().describe_backend(), bytes_text(running.memory().bytes()),
              running.memory().page_kind());
   if (!at.udp.empty()) fmt::print("udp    {}\n", at.udp);
+  if (!at.http.empty()) fmt::print("http   http://{}  (Kinesis API)\n", at.http);
   for (const std::string& one : at.raw)
     fmt::print("raw    {}  (lossy)\n", one);
   for (const std::string& one : at.sources) {
@@ -100,6 +101,7 @@ int run_serve(const serve_options& options) {
   log_event(log_level::info, "ready",
             {{"version", version_text()},
              {"udp", running.endpoints().udp},
+             {"http", running.endpoints().http},
              {"admin", running.endpoints().admin}});
   notify_service_manager("READY=1");
 

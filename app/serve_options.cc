@@ -21,6 +21,8 @@ constexpr std::array settings{
     serve_setting{"data", "DIR", "directory of the logs, one process each", text, &s::data},
     serve_setting{"udp", "H:P", "where the record protocol listens; port 0: any; off: nowhere",
                   text, &s::udp},
+    serve_setting{"http", "H:P", "where the Kinesis API listens (TCP); port 0: any; off: nowhere",
+                  text, &s::http},
     serve_setting{"admin", "H:P", "where the admin port listens; port 0: any; off: nowhere", text,
                   &s::admin},
     serve_setting{"raw_udp", "H:P=STREAM[,lines][,key-field=N|,key-json=PATH]",
@@ -48,6 +50,17 @@ constexpr std::array settings{
                   &s::flush_engine},
     serve_setting{"doors", "N", "UDP threads, each with its own socket on the same port", number,
                   &s::doors},
+    serve_setting{"http_threads", "N", "threads of the Kinesis API, each with its own acceptor",
+                  number, &s::http_threads},
+    serve_setting{"http_bytes", "BYTES",
+                  "memory for request bodies between arrival and log, besides arena_bytes", bytes,
+                  &s::http_bytes},
+    serve_setting{"region", "NAME", "region in the ARNs of the Kinesis API", text, &s::region},
+    serve_setting{"account", "DIGITS", "account in the ARNs of the Kinesis API, 12 digits", text,
+                  &s::account},
+    serve_setting{"state_change_ms", "MS",
+                  "how long the Kinesis API shows CREATING and UPDATING after a change", number,
+                  &s::state_change_ms},
     serve_setting{"arena_bytes", "BYTES", "memory for records between arrival and log", bytes,
                   &s::arena_bytes},
     serve_setting{"segment_bytes", "BYTES", "size of a segment file", bytes, &s::segment_bytes},
@@ -187,6 +200,13 @@ status check(const serve_options& options) {
   MILLRACE_TRY(between("doors", options.doors, 1, 64));
   MILLRACE_TRY(between("dpdk_queues", options.dpdk_queues, 1, 64));
   MILLRACE_TRY(between("dpdk_mtu", options.dpdk_mtu, 1280, 9000));
+  MILLRACE_TRY(between("http_threads", options.http_threads, 1, 64));
+  MILLRACE_TRY(between("http_bytes", options.http_bytes, 32 * limits::mib, 1ull << 40));
+  MILLRACE_TRY(between("state_change_ms", options.state_change_ms, 0, 600'000));
+  if (options.account.size() != 12 ||
+      options.account.find_first_not_of("0123456789") != std::string::npos)
+    return error(error_code::invalid_argument,
+                 fmt::format("account '{}' is not 12 digits", options.account));
   MILLRACE_TRY(between("arena_bytes", options.arena_bytes, 64 * limits::mib, 1ull << 40));
   MILLRACE_TRY(between("segment_bytes", options.segment_bytes, 64 * limits::mib, 1ull << 40));
   MILLRACE_TRY(between("retention_hours", options.retention_hours, limits::retention_hours_min,
@@ -197,6 +217,7 @@ status check(const serve_options& options) {
   // Raw datagrams and the admin port's reads carry no credentials at all.
   const bool open = options.allow_unauthenticated;
   MILLRACE_TRY(check_listener("udp", options.udp, open || !options.keys.empty()));
+  MILLRACE_TRY(check_listener("http", options.http, open));
   MILLRACE_TRY(check_listener("admin", options.admin, open));
   for (const std::string& one : options.raw_udp) {
     const std::size_t equals = one.find('=');

@@ -17,6 +17,7 @@ namespace millrace {
 struct serve_options {
   std::string data = "./millrace-data";
   std::string udp = "127.0.0.1:4567";    ///< "off": no UDP door
+  std::string http = "127.0.0.1:4567";   ///< the Kinesis API; "off": none
   std::string admin = "127.0.0.1:9644";  ///< "off": no admin port
   std::vector<std::string> raw_udp;      ///< H:P=STREAM[,lines][,key-field=N|,key-json=PATH]
   std::string dpdk;                      ///< EAL arguments; empty: no DPDK port
@@ -30,6 +31,11 @@ struct serve_options {
   std::string ack = "durable";
   std::string flush_engine = "auto";
   std::uint64_t doors = 1;
+  std::uint64_t http_threads = 2;
+  std::uint64_t http_bytes = 96 * limits::mib;
+  std::string region = "us-east-1";
+  std::string account = "000000000000";
+  std::uint64_t state_change_ms = 0;
   std::uint64_t arena_bytes = 256 * limits::mib;
   std::uint64_t segment_bytes = limits::segment_bytes_default;
   std::uint64_t retention_hours = limits::retention_hours_min;

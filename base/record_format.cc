@@ -104,23 +104,29 @@ std::uint32_t record_stride(std::size_t key_bytes, std::size_t data_bytes, bool 
   return static_cast<std::uint32_t>(align_up(bytes, record_alignment));
 }
 
-std::uint32_t write_record(std::byte* to, std::string_view key, byte_view data,
-                           const uint128* hash_key) {
-  const std::uint32_t stride = record_stride(key.size(), data.size(), hash_key != nullptr);
+void write_record_head(std::byte* to, std::string_view key, std::size_t data_bytes,
+                       const uint128* hash_key) {
   const std::size_t fixed = sizeof(record_header) + (hash_key ? explicit_hash_key_bytes : 0);
   const record_header header{
-      .record_bytes = static_cast<std::uint32_t>(fixed + key.size() + data.size()),
+      .record_bytes = static_cast<std::uint32_t>(fixed + key.size() + data_bytes),
       .key_bytes = static_cast<std::uint16_t>(key.size()),
       .flags = static_cast<std::uint8_t>(hash_key ? record_has_hash_key : 0),
       .reserved = 0};
-  // The last 8 bytes first: whatever of them is padding stays zero.
-  store(to + stride - record_alignment, std::uint64_t{0});
   store(to, header);
   if (hash_key) {
     store(to + sizeof header, __builtin_bswap64(high_bits(*hash_key)));
     store(to + sizeof header + 8, __builtin_bswap64(low_bits(*hash_key)));
   }
   std::memcpy(to + fixed, key.data(), key.size());
+}
+
+std::uint32_t write_record(std::byte* to, std::string_view key, byte_view data,
+                           const uint128* hash_key) {
+  const std::uint32_t stride = record_stride(key.size(), data.size(), hash_key != nullptr);
+  // The last 8 bytes first: whatever of them is padding stays zero.
+  store(to + stride - record_alignment, std::uint64_t{0});
+  write_record_head(to, key, data.size(), hash_key);
+  const std::size_t fixed = sizeof(record_header) + (hash_key ? explicit_hash_key_bytes : 0);
   if (!data.empty()) std::memcpy(to + fixed + key.size(), data.data(), data.size());
   return stride;
 }

@@ -81,6 +81,11 @@ record_fault check_partition_key(std::string_view key);
 /// Bytes that write_record() will use, padding included.
 std::uint32_t record_stride(std::size_t key_bytes, std::size_t data_bytes, bool has_hash_key);
 
+/// Writes what stands before a record's data: header, hash key and key. For who makes records in
+/// place, and zeroes the padding itself.
+void write_record_head(std::byte* to, std::string_view key, std::size_t data_bytes,
+                       const uint128* hash_key);
+
 /// Writes one record, padding zeroed, to `to`, which has record_stride() bytes; the caller has
 /// checked key and sizes. `hash_key` may be null. Returns the bytes written.
 std::uint32_t write_record(std::byte* to, std::string_view key, byte_view data,

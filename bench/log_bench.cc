@@ -39,17 +39,17 @@ class made_batch final : public batch_home {
     batch.record_bytes = std::uint64_t{count} * stride;
     for (std::uint32_t i = 0; i < shards; ++i)
       batch.runs.push_back({shard_index(i), 1, {}, counts[i]});
+    std::vector<std::uint32_t> first(shards);
+    std::exclusive_scan(counts.begin(), counts.end(), first.begin(), 0u);
     order.resize(count);
-    std::iota(order.begin(), order.end(), 0u);
-    std::stable_sort(order.begin(), order.end(), [this](std::uint32_t a, std::uint32_t b) {
-      return batch.run[a] < batch.run[b];
-    });
+    for (std::uint32_t i = 0; i < count; ++i)
+      order[first[batch.run[i]] + batch.rank[i]] = batch.records[i];
     batch.entries.push_back({.record_count = count, .kind = entry_kind::raw});
   }
   void finished(record_batch&) override {}
 
   record_batch batch;
-  std::vector<std::uint32_t> order;
+  std::vector<record_ref> order;
 
  private:
   aligned_memory memory_;

@@ -147,8 +147,14 @@ void door::run() {
     const std::uint64_t now_us = monotonic_us();
     if (do_work(now_us) > 0) {
       idle = 0;
-    } else if (++idle >= idle_rounds && may_sleep) {
-      wait(now_us);
+    } else if (++idle >= idle_rounds) {
+      if (may_sleep) {
+        wait(now_us);
+      } else if (!options_.busy_poll) {
+        // On a core of its own this costs next to nothing; on a shared one, an empty ring would
+        // keep those from working who could fill it.
+        std::this_thread::yield();
+      }
     }
   }
   drain();

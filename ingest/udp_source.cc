@@ -81,6 +81,21 @@ struct local_socket {
   std::uint32_t dropped = 0;  ///< the kernel's own count, which wraps
 };
 
+/// One of this host's addresses. A socket bound to all of them learns which a client wrote to, and
+/// answers from that one: the client listens to no other.
+struct own_address {
+  std::uint8_t family = 0;
+  std::array<std::uint8_t, 16> bytes{};
+
+  friend bool operator==(const own_address&, const own_address&) = default;
+};
+/// endpoint::local names them by one more than their index; 0 leaves the choice to the kernel.
+constexpr std::size_t own_addresses_max = 255;
+
+bool is_any(const endpoint& one) {
+  return std::ranges::all_of(one.address, [](std::uint8_t byte) { return byte == 0; });
+}
+
 void set_option(int fd, int level, int name, int value) {
   // Options that make it faster, or that an old kernel lacks; what is needed is checked by bind().
   [[maybe_unused]] const int done = setsockopt(fd, level, name, &value, sizeof value);
@@ -105,6 +120,9 @@ result<local_socket> open_socket(const udp_address& address, const udp_source_op
   }
   set_option(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
   if (options.use_gro) set_option(fd, SOL_UDP, UDP_GRO, 1);
+  if (is_any(wanted)) {
+    set_option(fd, is_four ? IPPROTO_IP : IPPROTO_IPV6, is_four ? IP_PKTINFO : IPV6_RECVPKTINFO, 1);
+  }
   const int bytes = static_cast<int>(options.socket_buffer_bytes);
   for (const auto& [forced, plain] :
        {std::pair{SO_RCVBUFFORCE, SO_RCVBUF}, std::pair{SO_SNDBUFFORCE, SO_SNDBUF}}) {
@@ -123,6 +141,18 @@ result<local_socket> open_socket(const udp_address& address, const udp_source_op
   }
   made.local = from_sockaddr(at);
   return made;
+}
+
+/// Appends one control message to those that `message` has in `space`.
+template <class Value>
+void add_control(msghdr& message, std::span<std::byte> space, int level, int type,
+                 const Value& value) {
+  const cmsghdr head{.cmsg_len = CMSG_LEN(sizeof value), .cmsg_level = level, .cmsg_type = type};
+  std::byte* const at = space.data() + message.msg_controllen;
+  store(at, head);
+  store(at + CMSG_LEN(0), value);
+  message.msg_control = space.data();
+  message.msg_controllen += CMSG_SPACE(sizeof value);
 }
 
 class socket_source final : public udp_source {
@@ -183,10 +213,13 @@ class socket_source final : public udp_source {
     std::uint32_t used = 0;
   };
   struct control {
-    alignas(cmsghdr) std::byte bytes[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(std::uint32_t))];
+    alignas(cmsghdr) std::byte bytes[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(std::uint32_t)) +
+                                     CMSG_SPACE(sizeof(in6_pktinfo))];
   };
 
   struct send_burst;
+  std::uint8_t local_of(const own_address& address);
+  void add_source(const endpoint& to, msghdr& message, control& into) const;
   std::size_t add_message(std::span<const outgoing_packet> packets, std::size_t next,
                           send_burst& burst) const;
   std::uint32_t take_pending(std::span<received_packet> out);
@@ -197,7 +230,8 @@ class socket_source final : public udp_source {
 
   slab_pool slabs_;
   std::vector<local_socket> sockets_;
-  descriptor poller_;  ///< an epoll over the sockets, when there are several
+  std::vector<own_address> own_;  ///< learnt; see own_address
+  descriptor poller_;             ///< an epoll over the sockets, when there are several
   std::array<open_slab, udp_open_slabs> open_;
   std::vector<received_packet> pending_;  ///< received, not yet handed out
   std::size_t pending_first_ = 0;
@@ -268,10 +302,21 @@ void socket_source::receive_from(std::uint16_t listener) {
   }
 }
 
+std::uint8_t socket_source::local_of(const own_address& address) {
+  const auto found = std::ranges::find(own_, address);
+  const auto at = static_cast<std::size_t>(found - own_.begin());
+  if (found == own_.end()) {
+    if (at == own_addresses_max) return 0;
+    own_.push_back(address);
+  }
+  return static_cast<std::uint8_t>(at + 1);
+}
+
 void socket_source::take_message(const mmsghdr& message, open_slab& into,
                                  const sockaddr_storage& from, std::uint16_t listener) {
   const std::uint32_t bytes = message.msg_len;
   std::uint32_t segment = bytes;
+  own_address own;
   msghdr head = message.msg_hdr;
   for (cmsghdr* c = CMSG_FIRSTHDR(&head); c; c = CMSG_NXTHDR(&head, c)) {
     if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
@@ -280,10 +325,22 @@ void socket_source::take_message(const mmsghdr& message, open_slab& into,
       const auto now = load<std::uint32_t>(CMSG_DATA(c));
       dropped_ += now - sockets_[listener].dropped;  // wraps with the kernel's count
       sockets_[listener].dropped = now;
+    } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+      const auto info = load<in_pktinfo>(CMSG_DATA(c));
+      own.family = 4;
+      std::memcpy(own.bytes.data(), &info.ipi_spec_dst, sizeof info.ipi_spec_dst);
+    } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+      const auto info = load<in6_pktinfo>(CMSG_DATA(c));
+      // A link-local address says nothing without its interface, a group's is nobody's.
+      const bool is_usable =
+          !IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr) && !IN6_IS_ADDR_MULTICAST(&info.ipi6_addr);
+      own.family = is_usable ? 6 : 0;
+      std::memcpy(own.bytes.data(), &info.ipi6_addr, sizeof info.ipi6_addr);
     }
   }
   if (bytes == 0 || segment == 0 || (head.msg_flags & MSG_TRUNC) != 0) return;
-  const endpoint who = from_sockaddr(from);
+  endpoint who = from_sockaddr(from);
+  if (own.family != 0) who.local = local_of(own);
   std::byte* base = into.buffer->data + into.used;
   for (std::uint32_t at = 0; at < bytes; at += segment) {
     const std::uint32_t size = std::min(segment, bytes - at);
@@ -341,16 +398,28 @@ std::size_t socket_source::add_message(std::span<const outgoing_packet> packets,
   message.msg_iovlen = burst.count[at];
   message.msg_namelen = to_sockaddr(head.to, burst.to[at]);
   message.msg_name = &burst.to[at];
+  control& extra = burst.controls[at];
   if (burst.count[at] > 1) {
-    message.msg_control = &burst.controls[at];
-    message.msg_controllen = CMSG_SPACE(sizeof(std::uint16_t));
-    cmsghdr* c = CMSG_FIRSTHDR(&message);
-    c->cmsg_level = SOL_UDP;
-    c->cmsg_type = UDP_SEGMENT;
-    c->cmsg_len = CMSG_LEN(sizeof(std::uint16_t));
-    store(CMSG_DATA(c), static_cast<std::uint16_t>(head.bytes.size()));
+    add_control(message, extra.bytes, SOL_UDP, UDP_SEGMENT,
+                static_cast<std::uint16_t>(head.bytes.size()));
   }
+  if (head.to.local != 0 && head.to.local <= own_.size()) add_source(head.to, message, extra);
   return next;
+}
+
+/// Has the message leave from the address that the client wrote to.
+void socket_source::add_source(const endpoint& to, msghdr& message, control& into) const {
+  const own_address& own = own_[to.local - 1u];
+  if (own.family != to.family) return;
+  if (own.family == 4) {
+    in_pktinfo info{};
+    std::memcpy(&info.ipi_spec_dst, own.bytes.data(), sizeof info.ipi_spec_dst);
+    add_control(message, into.bytes, IPPROTO_IP, IP_PKTINFO, info);
+  } else {
+    in6_pktinfo info{};
+    std::memcpy(&info.ipi6_addr, own.bytes.data(), sizeof info.ipi6_addr);
+    add_control(message, into.bytes, IPPROTO_IPV6, IPV6_PKTINFO, info);
+  }
 }
 
 std::uint32_t socket_source::send(std::span<const outgoing_packet> packets) {

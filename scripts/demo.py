@@ -1,5 +1,5 @@
-"""The demonstration of scripts/run: a server, a producer, a live line of what happens, and a check
-at the end. Uses only what the programs print and the admin port says."""
+"""The demonstration of scripts/run: a server, a producer, a live line of what happens, windows of a view
+as they close, and a check at the end. Uses only what the programs print and the admin port says."""
 import argparse
 import json
 import os
@@ -15,6 +15,23 @@ import urllib.request
 STREAM = "demo"  # of made-up records; a file gets its own
 SHARDS = 4
 NAME_CHARS_MAX = 120
+# What is asked of made-up clicks, second by second: their JSON has a page such as /search/417, a
+# status, the bytes sent and the milliseconds that it took.
+VIEW = "by_status"
+VIEW_TOML = """
+[[view]]
+name = "by_status"
+stream = "demo"
+layout = "json"
+fields = { ts = "timestamp(ms)", status = "int64", bytes = "int64", ms = "int64" }
+time = "ts"
+delay = "500ms"
+idle = "2s"
+window = { tumbling = "1s" }
+group_by = ["status"]
+aggregates = { requests = "count", bytes = "sum(bytes)", p99_ms = "percentile(ms, 0.99)", users = "count_distinct(partition_key)" }
+metrics = true
+"""
 
 
 def parse_arguments():
@@ -41,13 +58,14 @@ def parse_arguments():
 class Server:
     """`millrace serve`, and its admin port."""
 
-    def __init__(self, program, data):
+    def __init__(self, program, data, config):
         self.program = program
         self.data = data
         self.stream_name = STREAM
         self.errors = tempfile.TemporaryFile(mode="w+")
         self.process = subprocess.Popen(
-            [program, "serve", "--data", data, "--stream", f"{STREAM}:{SHARDS}"],
+            [program, "serve", "--data", data, "--stream", f"{STREAM}:{SHARDS}",
+             *(["--config", config] if config else [])],
             stdout=subprocess.PIPE, stderr=self.errors, text=True,
             # Ctrl-C is for the demonstration, which stops the parts in their order.
             start_new_session=True)
@@ -93,6 +111,10 @@ class Server:
         found = re.search(rf"^{name} (\S+)$", self.get("/metrics"), re.MULTILINE)
         return float(found.group(1)) if found else 0.0
 
+    def windows(self, limit):
+        """The newest closed rows of the view, of its newest window first."""
+        return json.loads(self.get(f"/v1/views/{VIEW}?limit={limit}"))["rows"]
+
     def stop(self):
         """Ends it cleanly; its exit code."""
         if self.process.poll() is None:
@@ -104,11 +126,38 @@ class Server:
             return self.process.wait()
 
 
-class Display:
-    """One moving line on a terminal, a line every few seconds elsewhere."""
+class Windows:
+    """The view's rows as they close: each window's once, below one head."""
+    COLUMNS = ["window_end", "status", "requests", "bytes", "p99_ms", "users"]
 
     def __init__(self, server):
         self.server = server
+        self.shown = ""
+        self.head = False
+
+    def lines(self):
+        """Of the windows that closed since the last call; of many only the newest."""
+        rows = self.server.windows(50)
+        fresh = [row for row in rows if row["window_end"] > self.shown]
+        if not fresh:
+            return []
+        newest = max(row["window_end"] for row in fresh)
+        self.shown = newest
+        out = [] if self.head else ["    window end        status   requests          MB   p99 ms     users"]
+        self.head = True
+        for row in sorted((r for r in fresh if r["window_end"] == newest),
+                          key=lambda r: -r["requests"]):
+            out.append(f"    {newest[11:19]:<17} {row['status'] or '-':>6} {row['requests']:>10,} "
+                       f"{(row['bytes'] or 0) / 1e6:>11,.1f} {row['p99_ms'] or 0:>8.1f} {row['users']:>9,}")
+        return out
+
+
+class Display:
+    """One moving line on a terminal, a line every few seconds elsewhere; windows above it."""
+
+    def __init__(self, server, windows):
+        self.server = server
+        self.windows = windows
         self.moving = sys.stdout.isatty()
         self.period = 0.5 if self.moving else 2.0
         self.first = self.last = self.sample()
@@ -131,6 +180,8 @@ class Display:
         each = " ".join(f"{b / 1e6:.0f}" for b in now["shards"].values())
         text = (f"{records:>11,.0f} records/s  {volume / 1e6:>7.1f} MB/s  lag {lag:6.1f} ms  "
                 f"{now['records']:>13,} durable  MB a shard: {each}")
+        for line in self.windows.lines() if self.windows else []:
+            print(f"\r\033[K{line}" if self.moving else line)
         print(f"\r\033[K{text}" if self.moving else text, end="" if self.moving else "\n", flush=True)
         self.last = now
 
@@ -146,6 +197,20 @@ class Display:
         for shard, size in now["shards"].items():
             print(f"  {shard}  {(size - before.get(shard, 0)) / 1e6:>10,.2f} MB")
         return records
+
+
+def has_view(options):
+    """The view is one of clicks."""
+    return not options.file and options.generate == "clicks"
+
+
+def write_config(options):
+    """The view's [[view]], beside the data; its path."""
+    os.makedirs(options.data, exist_ok=True)
+    path = os.path.join(options.data, "demo.toml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(VIEW_TOML)
+    return path
 
 
 def producer_command(options, server):
@@ -164,7 +229,7 @@ def producer_command(options, server):
 
 def feed(options, server):
     """Runs the producer to its end, a limit, or Ctrl-C; its exit code."""
-    display = Display(server)
+    display = Display(server, Windows(server) if has_view(options) else None)
     report = tempfile.TemporaryFile(mode="w+")
     producer = subprocess.Popen(producer_command(options, server), stdout=report,
                                 stderr=subprocess.STDOUT, start_new_session=True)
@@ -200,7 +265,7 @@ def feed(options, server):
 
 def main():
     options = parse_arguments()
-    server = Server(options.program, options.data)
+    server = Server(options.program, options.data, write_config(options) if has_view(options) else None)
     print("\n".join(server.lines))
     stopped = None
     try:

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "base/types.h"
 #include "shards/file.h"
 
@@ -16,19 +17,17 @@ struct free_memory {
 };
 using aligned_memory = std::unique_ptr<std::byte, free_memory>;
 
-/// Memory of this size and more asks for huge pages: a block is filled from end to end and then read
-/// by the disk, and with small pages every few records pay for a walk through the page tables.
-inline constexpr std::uint64_t huge_page_bytes = 2 * 1024 * 1024;
-
-/// `bytes`, rounded up, at a multiple of disk_block_bytes; not zeroed.
+/// `bytes`, rounded up, at a multiple of disk_block_bytes; not zeroed. Large ones lie in huge pages
+/// where the kernel has some: a block is touched all over.
 inline aligned_memory allocate_aligned(std::uint64_t bytes) {
-  const bool is_large = bytes >= huge_page_bytes;
-  const std::uint64_t alignment = is_large ? huge_page_bytes : disk_block_bytes;
-  const std::uint64_t whole = align_up(bytes == 0 ? 1 : bytes, alignment);
-  auto* memory = static_cast<std::byte*>(std::aligned_alloc(alignment, whole));
+  constexpr std::uint64_t huge_page_bytes = 2 * limits::mib;
+  const std::uint64_t unit = bytes < huge_page_bytes ? disk_block_bytes : huge_page_bytes;
+  const std::uint64_t whole = align_up(bytes == 0 ? 1 : bytes, disk_block_bytes);
+  auto* memory = static_cast<std::byte*>(std::aligned_alloc(unit, align_up(whole, unit)));
   MILLRACE_CHECK(memory != nullptr, "out of memory");
-  // Small pages do as well: what the kernel says to the wish changes nothing.
-  if (is_large) static_cast<void>(madvise(memory, whole, MADV_HUGEPAGE));
+  // What does not fill a huge page keeps small ones, so that no memory is spent on rounding.
+  const std::uint64_t huge = whole / huge_page_bytes * huge_page_bytes;
+  if (huge != 0) madvise(memory, huge, MADV_HUGEPAGE);
   return aligned_memory(memory);
 }
 

@@ -15,8 +15,8 @@ using namespace log_format;
 /// A run is checksummed in pieces of this size right after copying, while they are in the first
 /// cache: then the sum costs next to nothing beside the copy.
 constexpr std::uint32_t checksum_piece_bytes = 4 * 1024;
-/// Records this far ahead are fetched while one is copied, and their references twice as far: with
-/// many shards both lie scattered over more memory than the cache holds.
+/// Records this far ahead are fetched while one is copied: with many shards they lie scattered over
+/// more memory than the cache holds.
 constexpr std::size_t prefetch_records = 12;
 /// Up to here a loop of 16-byte moves beats a call of memcpy.
 constexpr std::uint32_t short_record_bytes = 256;
@@ -48,19 +48,15 @@ void copy_record(const record_ref& record, std::byte* to) {
   if (rest != 0) std::memcpy(to, from, 8);
 }
 
-/// Copies `count` records in `order` and returns their bytes; `crc` becomes their checksum.
-std::uint64_t copy_run(const record_batch& batch, std::span<const std::uint32_t> order,
-                       std::size_t first, std::uint32_t count, std::byte* to, std::uint32_t& crc) {
-  const record_ref* const records = batch.records.data();
+/// Copies `count` records of `order` and returns their bytes; `crc` becomes their checksum.
+std::uint64_t copy_run(std::span<const record_ref> order, std::size_t first, std::uint32_t count,
+                       std::byte* to, std::uint32_t& crc) {
   std::byte* at = to;
   std::byte* unchecked = to;
   crc = 0;
   for (std::size_t i = first; i < first + count; ++i) {
-    if (i + 2 * prefetch_records < order.size()) {
-      __builtin_prefetch(&records[order[i + 2 * prefetch_records]]);
-      prefetch(records[order[i + prefetch_records]]);
-    }
-    const record_ref& record = records[order[i]];
+    if (i + prefetch_records < order.size()) prefetch(order[i + prefetch_records]);
+    const record_ref& record = order[i];
     copy_record(record, at);
     at += record.stride;
     if (static_cast<std::uint64_t>(at - unchecked) >= checksum_piece_bytes) {
@@ -108,11 +104,11 @@ block_layout plan_block(const record_batch& batch) {
                    static_cast<std::uint32_t>(batch.records.size()), pending_entries(batch));
 }
 
-void build_block(const record_batch& batch, std::span<const std::uint32_t> order,
+void build_block(const record_batch& batch, std::span<const record_ref> order,
                  const block_layout& layout, std::byte* to) {
   MILLRACE_CHECK(order.size() == batch.records.size(), "every record has a place in the block");
   for (std::size_t i = 0; i < std::min(prefetch_records, order.size()); ++i) {
-    prefetch(batch.records[order[i]]);
+    prefetch(order[i]);
   }
   std::byte* table = to + sizeof(block_header);
   std::byte* at = to + layout.runs;
@@ -125,7 +121,7 @@ void build_block(const record_batch& batch, std::span<const std::uint32_t> order
     entry.record_count = run.record_count;
     MILLRACE_CHECK(first + run.record_count <= order.size(), "runs hold more than the batch");
     entry.bytes =
-        static_cast<std::uint32_t>(copy_run(batch, order, first, run.record_count, at, entry.crc));
+        static_cast<std::uint32_t>(copy_run(order, first, run.record_count, at, entry.crc));
     store(table, entry);
     table += sizeof entry;
     at += entry.bytes;

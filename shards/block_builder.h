@@ -13,8 +13,8 @@ namespace millrace {
 log_format::block_layout plan_block(const record_batch& batch);
 
 /// Writes all of the block but what seal_block() adds. `to` has plan_block(batch).block_bytes; the
-/// batch's runs have their `first`. `order[i]` is the batch's i-th record in (run, rank) order.
-void build_block(const record_batch& batch, std::span<const std::uint32_t> order,
+/// batch's runs have their `first`. `order`: the batch's records in (run, rank) order.
+void build_block(const record_batch& batch, std::span<const record_ref> order,
                  const log_format::block_layout& layout, std::byte* to);
 
 /// Where a block goes: what its bytes depend on beside its batch.

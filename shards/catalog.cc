@@ -14,7 +14,7 @@ namespace {
 
 /// "MLRC": so that file(1) and we tell our database from others.
 constexpr int application_id = 0x4d4c'5243;
-constexpr int schema_version = 1;
+constexpr int schema_version = 2;
 
 constexpr const char* schema = R"sql(
 CREATE TABLE streams (
@@ -38,6 +38,17 @@ CREATE TABLE shards (
   PRIMARY KEY (stream, shard)
 ) WITHOUT ROWID;
 )sql";
+
+/// What each version added to the one before it; the first of them to version 1.
+constexpr std::array upgrades{R"sql(
+CREATE TABLE attributes (
+  stream INTEGER NOT NULL,                            -- 0: of the data directory
+  name   TEXT    NOT NULL,
+  value  TEXT    NOT NULL,
+  PRIMARY KEY (stream, name)
+) WITHOUT ROWID;
+)sql"};
+static_assert(upgrades.size() == schema_version - 1);
 
 using hash_bytes = std::array<unsigned char, 16>;
 
@@ -155,8 +166,13 @@ class sqlite_catalog final : public catalog {
   status set_retention(stream_id id, const retention_policy& retention) override;
   status replace_shards(const stream_description& after) override;
   status forget_shards(stream_id id, const std::vector<shard_index>& expired) override;
+  result<stream_attributes> attributes(stream_id id) const override;
+  status set_attribute(stream_id id, std::string_view name,
+                       std::optional<std::string_view> value) override;
 
  private:
+  status execute_script(const char* sql) const;
+  status upgrade(std::size_t from);
   status execute(const char* sql) const { return statement(database_, sql).run(); }
   /// Runs `change` in one transaction; whatever it did is undone when it or the commit fails.
   status transaction(const std::function<status()>& change);
@@ -184,24 +200,37 @@ status sqlite_catalog::prepare_schema() {
   const std::int64_t found_id = has_owner ? owner.integer(0) : 0;
   if (found == 0 && found_id == 0) {
     return transaction([this]() -> status {
-      char* message = nullptr;
-      if (sqlite3_exec(database_, schema, nullptr, nullptr, &message) != SQLITE_OK) {
-        error failure(error_code::io, std::string("catalog: ") + message);
-        sqlite3_free(message);
-        return failure;
-      }
+      MILLRACE_TRY(execute_script(schema));
       MILLRACE_TRY(execute(("PRAGMA application_id = " + std::to_string(application_id)).c_str()));
-      return execute(("PRAGMA user_version = " + std::to_string(schema_version)).c_str());
+      return upgrade(0);
     });
   }
   if (found_id != application_id) {
     return error(error_code::corrupt, "catalog: the database belongs to another program");
+  }
+  if (found >= 1 && found < schema_version) {
+    return transaction([&] { return upgrade(static_cast<std::size_t>(found) - 1); });
   }
   if (found != schema_version) {
     return error(error_code::unsupported, "catalog: schema version " + std::to_string(found) +
                                               " is not " + std::to_string(schema_version));
   }
   return {};
+}
+
+status sqlite_catalog::execute_script(const char* sql) const {
+  char* message = nullptr;
+  if (sqlite3_exec(database_, sql, nullptr, nullptr, &message) == SQLITE_OK) return {};
+  error failure(error_code::io, std::string("catalog: ") + message);
+  sqlite3_free(message);
+  return failure;
+}
+
+/// Inside a transaction.
+status sqlite_catalog::upgrade(std::size_t from) {
+  for (std::size_t i = from; i < upgrades.size(); ++i)
+    MILLRACE_TRY(execute_script(upgrades[i]));
+  return execute(("PRAGMA user_version = " + std::to_string(schema_version)).c_str());
 }
 
 status sqlite_catalog::transaction(const std::function<status()>& change) {
@@ -300,10 +329,11 @@ result<stream_description> sqlite_catalog::create_stream(std::string_view name,
 
 status sqlite_catalog::delete_stream(stream_id id) {
   std::lock_guard lock(mutex_);
-  return transaction([&] {
-    return statement(database_, "DELETE FROM streams WHERE id = ?")
-        .bind(std::int64_t{id.value})
-        .run();
+  return transaction([&]() -> status {
+    for (const char* sql :
+         {"DELETE FROM streams WHERE id = ?", "DELETE FROM attributes WHERE stream = ?"})
+      MILLRACE_TRY(statement(database_, sql).bind(std::int64_t{id.value}).run());
+    return {};
   });
 }
 
@@ -412,6 +442,37 @@ status sqlite_catalog::forget_shards(stream_id id, const std::vector<shard_index
       forget.reset();
     }
     return {};
+  });
+}
+
+result<stream_attributes> sqlite_catalog::attributes(stream_id id) const {
+  std::lock_guard lock(mutex_);
+  statement select(database_, "SELECT name, value FROM attributes WHERE stream = ?");
+  select.bind(std::int64_t{id.value});
+  stream_attributes found;
+  while (true) {
+    MILLRACE_ASSIGN(const bool row, select.step());
+    if (!row) return found;
+    found.emplace(select.text(0), select.text(1));
+  }
+}
+
+status sqlite_catalog::set_attribute(stream_id id, std::string_view name,
+                                     std::optional<std::string_view> value) {
+  std::lock_guard lock(mutex_);
+  return transaction([&] {
+    if (!value.has_value())
+      return statement(database_, "DELETE FROM attributes WHERE stream = ? AND name = ?")
+          .bind(std::int64_t{id.value})
+          .bind(name)
+          .run();
+    return statement(database_,
+                     "INSERT INTO attributes (stream, name, value) VALUES (?, ?, ?)"
+                     " ON CONFLICT (stream, name) DO UPDATE SET value = excluded.value")
+        .bind(std::int64_t{id.value})
+        .bind(name)
+        .bind(*value)
+        .run();
   });
 }
 

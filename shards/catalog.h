@@ -4,6 +4,7 @@
 /// is one transaction, durable when the call returns. Thread-safe.
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -55,6 +56,8 @@ struct stream_description {
   shard_map open_map() const;
 };
 
+using stream_attributes = std::map<std::string, std::string>;
+
 class catalog {
  public:
   virtual ~catalog() = default;
@@ -81,6 +84,13 @@ class catalog {
   virtual status replace_shards(const stream_description& after) = 0;
   /// Forgets closed shards whose records are all gone. Never an open one.
   virtual status forget_shards(stream_id id, const std::vector<shard_index>& expired) = 0;
+
+  /// What the layers above keep with a stream, as text by name; it goes with the stream. Stream 0
+  /// stands for the data directory itself.
+  virtual result<stream_attributes> attributes(stream_id id) const = 0;
+  /// Sets one, or removes it without a value.
+  virtual status set_attribute(stream_id id, std::string_view name,
+                               std::optional<std::string_view> value) = 0;
 };
 
 /// Whether a stream may be called so: 1 to 128 of [a-zA-Z0-9_.-].

@@ -118,7 +118,7 @@ bool log_appender::can_append() const {
          waiting_.size() < options_.flushes_in_flight + blocks_ahead;
 }
 
-void log_appender::append(record_batch& batch, std::span<const std::uint32_t> order,
+void log_appender::append(record_batch& batch, std::span<const record_ref> order,
                           std::uint64_t wall_us) {
   MILLRACE_CHECK(can_append(), "append only when there is room");
   pending one;

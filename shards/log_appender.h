@@ -26,7 +26,7 @@ class log_appender {
 
   void admit(record_batch& batch, std::uint64_t wall_us);
   bool can_append() const;
-  void append(record_batch& batch, std::span<const std::uint32_t> order, std::uint64_t wall_us);
+  void append(record_batch& batch, std::span<const record_ref> order, std::uint64_t wall_us);
   void poll(std::uint64_t monotonic_us, std::vector<record_batch*>& done);
   void abandon(std::vector<record_batch*>& done);
   int poll_fd() const { return queue_ == nullptr ? -1 : queue_->poll_fd(); }

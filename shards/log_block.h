@@ -43,8 +43,8 @@ struct block_run {
 struct log_block {
   log_position at;
   std::uint64_t arrival_us = 0;
-  std::vector<block_run> runs;           ///< as they lie in the block
-  std::uint64_t record_bytes = 0;        ///< of all runs
+  std::vector<block_run> runs;             ///< as they lie in the block
+  std::uint64_t record_bytes = 0;          ///< of all runs
   std::shared_ptr<const void> keep_alive;  ///< what `runs` points into
   /// What routing left of these records on a device; null when it left nothing, or the block comes
   /// from the disk.

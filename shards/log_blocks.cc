@@ -55,9 +55,8 @@ result<log_reader::block_source> log_reader::find_block(log_position& at, block_
     return block_source{};
   }
   const bool from_start = at.segment.value == 0;
-  auto found = std::partition_point(list.begin(), list.end(), [&at](const auto& one) {
-    return one->number < at.segment;
-  });
+  auto found = std::partition_point(list.begin(), list.end(),
+                                    [&at](const auto& one) { return one->number < at.segment; });
   if (found == list.end()) return beyond();
   if ((*found)->number != at.segment) {
     const segment& next = **found;
@@ -189,9 +188,9 @@ std::uint64_t log_reader::bytes_after(log_position from) const {
   std::uint64_t bytes = 0;
   const segment_list& list = *shared_.segments;
   for (auto one = list.rbegin(); one != list.rend() && (*one)->number >= from.segment; ++one) {
-    const std::uint64_t start =
-        (*one)->number == from.segment ? std::max(from.offset, (*one)->data_start)
-                                       : (*one)->data_start;
+    const std::uint64_t start = (*one)->number == from.segment
+                                    ? std::max(from.offset, (*one)->data_start)
+                                    : (*one)->data_start;
     bytes += (*one)->end - std::min(start, (*one)->end);
   }
   return bytes;

@@ -50,6 +50,12 @@ struct stream_status {
   std::string blocked;                       ///< empty, or why the log cannot be written now
 };
 
+/// What reading needs: as of now, and alive as long as it is held.
+struct stream_handle {
+  std::shared_ptr<const stream_description> description;
+  std::shared_ptr<const stream_log> log;
+};
+
 class pipeline : public batch_sink {
  public:
   /// Locks the data directory, opens the catalog, recovers every stream, removes what a crash left
@@ -77,8 +83,16 @@ class pipeline : public batch_sink {
   virtual result<std::vector<stream_status>> list() = 0;  ///< by name
   virtual result<stream_status> describe(const std::string& name) = 0;
 
+  /// See catalog::attributes(). A stream that is gone has none, and `not_found` to set.
+  virtual result<stream_attributes> attributes(stream_id id) = 0;
+  virtual status set_attribute(stream_id id, std::string_view name,
+                               std::optional<std::string_view> value) = 0;
+
   /// For readers; the log lives as long as the pointer, also when the stream is deleted meanwhile.
   virtual result<std::shared_ptr<const stream_log>> log_of(const std::string& name) = 0;
+  /// The same with the description, which is not copied.
+  virtual result<stream_handle> open_stream(std::string_view name) = 0;
+  virtual result<stream_handle> open_stream(stream_id id) = 0;
 
   /// For doors: where the records of an earlier session went. Lives as long as the pipeline, and
   /// is silent once stop() has returned: doors may go before the pipeline does.

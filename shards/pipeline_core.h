@@ -56,7 +56,12 @@ class pipeline_core final : public pipeline {
   status set_retention(const std::string& name, const retention_policy& retention) override;
   result<std::vector<stream_status>> list() override;
   result<stream_status> describe(const std::string& name) override;
+  result<stream_attributes> attributes(stream_id id) override { return catalog_->attributes(id); }
+  status set_attribute(stream_id id, std::string_view name,
+                       std::optional<std::string_view> value) override;
   result<std::shared_ptr<const stream_log>> log_of(const std::string& name) override;
+  result<stream_handle> open_stream(std::string_view name) override;
+  result<stream_handle> open_stream(stream_id id) override;
 
  private:
   /// What logs need, and readers may keep beyond the pipeline.
@@ -90,7 +95,7 @@ class pipeline_core final : public pipeline {
                                                recovery_report& report);
   /// Makes the stream known to doors and to the agent.
   void adopt(const stream_description& stream, std::shared_ptr<stream_log> log);
-  result<agent_pointer> find(const std::string& name) const;
+  result<agent_pointer> find(std::string_view name) const;
   status check_not_stopped() const;
   /// Runs `command` on the agent's thread and returns when it is done; without a thread, here.
   void on_agent(const std::function<void()>& command);

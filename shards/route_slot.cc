@@ -57,10 +57,11 @@ void route_slot::finish() {
   MILLRACE_CHECK(base == records, "the backend routed every record once");
   std::uint16_t* const run = batch_->run.data();
   const std::uint32_t* const rank = batch_->rank.data();
-  std::uint32_t* const order = order_.data();
+  const record_ref* const from = batch_->records.data();
+  record_ref* const order = order_.data();
   for (std::size_t i = 0; i < records; ++i) {
     const run_place place = places_[run[i]];
-    order[place.base + rank[i]] = static_cast<std::uint32_t>(i);
+    order[place.base + rank[i]] = from[i];
     run[i] = place.run;
   }
 }

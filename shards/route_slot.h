@@ -31,8 +31,8 @@ class route_slot {
   /// After the backend is done: fills in the batch's runs (only shards that have records), run and
   /// rank, and order().
   void finish();
-  /// order()[i]: the i-th record in (run, rank) order.
-  std::span<const std::uint32_t> order() const { return {order_.data(), batch_->records.size()}; }
+  /// The batch's records in (run, rank) order.
+  std::span<const record_ref> order() const { return {order_.data(), batch_->records.size()}; }
   /// Record bytes by ordinal of the map.
   std::span<const std::uint64_t> shard_bytes() const { return job_.shard_bytes; }
   /// Forgets the batch.
@@ -49,7 +49,7 @@ class route_slot {
   std::vector<std::uint32_t> shard_records_;
   std::vector<std::uint64_t> shard_bytes_;
   std::vector<run_place> places_;  // by ordinal
-  std::vector<std::uint32_t> order_;
+  std::vector<record_ref> order_;
 };
 
 }  // namespace millrace

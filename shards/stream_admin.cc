@@ -112,11 +112,11 @@ status pipeline_core::check_not_stopped() const {
   return error(error_code::unavailable, "shutting down");
 }
 
-result<pipeline_core::agent_pointer> pipeline_core::find(const std::string& name) const {
+result<pipeline_core::agent_pointer> pipeline_core::find(std::string_view name) const {
   std::shared_lock lock(names_mutex_);
   const auto found = by_name_.find(name);
   if (found != by_name_.end()) return found->second;
-  return error(error_code::not_found, "stream '" + name + "' does not exist");
+  return error(error_code::not_found, "stream '" + std::string(name) + "' does not exist");
 }
 
 result<stream_description> pipeline_core::create_stream(const std::string& name,
@@ -245,6 +245,18 @@ status pipeline_core::set_retention(const std::string& name, const retention_pol
   return {};
 }
 
+status pipeline_core::set_attribute(stream_id id, std::string_view name,
+                                    std::optional<std::string_view> value) {
+  std::lock_guard lock(admin_mutex_);
+  MILLRACE_TRY(check_not_stopped());
+  {
+    std::shared_lock names(names_mutex_);
+    if (id.value != 0 && !by_id_.contains(id))
+      return error(error_code::not_found, "the stream does not exist any more");
+  }
+  return catalog_->set_attribute(id, name, value);
+}
+
 // --- looking -------------------------------------------------------------------------------------
 
 result<std::vector<stream_status>> pipeline_core::list() {
@@ -268,6 +280,19 @@ result<stream_status> pipeline_core::describe(const std::string& name) {
 result<std::shared_ptr<const stream_log>> pipeline_core::log_of(const std::string& name) {
   MILLRACE_ASSIGN(const agent_pointer agent, find(name));
   return std::shared_ptr<const stream_log>(agent->log());
+}
+
+result<stream_handle> pipeline_core::open_stream(std::string_view name) {
+  MILLRACE_ASSIGN(const agent_pointer agent, find(name));
+  return stream_handle{.description = agent->shared_description(), .log = agent->log()};
+}
+
+result<stream_handle> pipeline_core::open_stream(stream_id id) {
+  std::shared_lock lock(names_mutex_);
+  const auto found = by_id_.find(id);
+  if (found == by_id_.end()) return error(error_code::not_found, "the stream does not exist");
+  return stream_handle{.description = found->second->shared_description(),
+                       .log = found->second->log()};
 }
 
 }  // namespace millrace

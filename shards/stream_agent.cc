@@ -110,7 +110,7 @@ int stream_agent::append_routed(std::uint64_t wall_us) {
   return 1;
 }
 
-void stream_agent::append(record_batch& batch, std::span<const std::uint32_t> order,
+void stream_agent::append(record_batch& batch, std::span<const record_ref> order,
                           std::uint64_t wall_us) {
   appended_.push_back(&batch);
   log_->append(batch, order, wall_us);
@@ -183,6 +183,7 @@ void stream_agent::install(const stream_description& description) {
   }
   std::lock_guard lock(mutex_);
   description_ = description;
+  shared_description_.reset();
   open_bytes_ = std::move(open);
   closed_bytes_ = std::move(known);
   table_ = std::move(table);
@@ -222,6 +223,7 @@ std::vector<shard_index> stream_agent::tend(std::uint64_t wall_us, std::uint64_t
 void stream_agent::forget_shards(const std::vector<shard_index>& expired) {
   log_->forget_shards(expired);
   std::lock_guard lock(mutex_);
+  shared_description_.reset();
   std::erase_if(description_.shards, [&](const shard_info& shard) {
     return std::binary_search(expired.begin(), expired.end(), shard.shard);
   });
@@ -234,9 +236,17 @@ stream_description stream_agent::description() const {
   return description_;
 }
 
+std::shared_ptr<const stream_description> stream_agent::shared_description() const {
+  std::lock_guard lock(mutex_);
+  if (!shared_description_)
+    shared_description_ = std::make_shared<const stream_description>(description_);
+  return shared_description_;
+}
+
 void stream_agent::set_retention(const retention_policy& retention) {
   std::lock_guard lock(mutex_);
   description_.retention = retention;
+  shared_description_.reset();
 }
 
 stream_status stream_agent::describe() const {

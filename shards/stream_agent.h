@@ -46,6 +46,8 @@ class stream_agent {
   stream_port& port() const { return port_; }
   std::shared_ptr<stream_log> log() const { return log_; }
   stream_description description() const;
+  /// The same, copied once a change.
+  std::shared_ptr<const stream_description> shared_description() const;
   std::uint32_t open_shards() const { return open_shards_.load(std::memory_order_relaxed); }
   stream_status describe() const;
   void set_retention(const retention_policy& retention);
@@ -83,7 +85,7 @@ class stream_agent {
   int collect(std::uint64_t monotonic_us);
   int start_next(std::uint64_t wall_us);
   int append_routed(std::uint64_t wall_us);
-  void append(record_batch& batch, std::span<const std::uint32_t> order, std::uint64_t wall_us);
+  void append(record_batch& batch, std::span<const record_ref> order, std::uint64_t wall_us);
   void end_batch(record_batch& batch, outcome what);
   void note_blocked();
   void note_log_bytes();  // under mutex_
@@ -111,7 +113,8 @@ class stream_agent {
   // Guarded; changed by the agent's thread (retention by others too).
   mutable std::mutex mutex_;
   stream_description description_;
-  std::vector<std::uint64_t> open_bytes_;  // by ordinal
+  mutable std::shared_ptr<const stream_description> shared_description_;  // null after a change
+  std::vector<std::uint64_t> open_bytes_;                                 // by ordinal
   std::unordered_map<shard_index, std::uint64_t> closed_bytes_;
   std::uint64_t log_bytes_ = 0;
   std::string blocked_;

@@ -31,7 +31,7 @@ class segmented_log : public stream_log {
     appender_.admit(batch, wall_us);
   }
   bool can_append() const override { return appender_.can_append(); }
-  void append(record_batch& batch, std::span<const std::uint32_t> order,
+  void append(record_batch& batch, std::span<const record_ref> order,
               std::uint64_t wall_us) override {
     appender_.append(batch, order, wall_us);
   }

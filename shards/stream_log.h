@@ -77,10 +77,10 @@ class stream_log {
   /// Starts making a routed batch durable. The batch's `runs` name shard and record_count, `run`
   /// and `rank` are filled in; this fills in runs[].first, entries' results and arrival_us
   /// (wall_us, but never before the previous batch's), copies each record into the block, and
-  /// submits the write. `order[i]` is the i-th record in (run, rank) order. Call only when
+  /// submits the write. `order`: its records in (run, rank) order. Call only when
   /// can_append(), after admit(). A batch with open entries alone is a block without records; one
   /// with nothing pending needs no block and still comes back in order.
-  virtual void append(record_batch& batch, std::span<const std::uint32_t> order,
+  virtual void append(record_batch& batch, std::span<const record_ref> order,
                       std::uint64_t wall_us) = 0;
   /// Takes finished writes, in append order, into `done`. After a failed write the log turns
   /// blocked and retries by itself: what was not acked is written anew into a fresh segment.

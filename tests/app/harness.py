@@ -53,6 +53,7 @@ class Server:
         self.arguments = arguments
         self.udp = "127.0.0.1:0"
         self.admin = "127.0.0.1:0"
+        self.http = "127.0.0.1:0"
         self.process = None
         self.log = open(os.path.join(directory, "server.log"), "ab")
 
@@ -63,11 +64,11 @@ class Server:
     def start(self):
         self.process = subprocess.Popen(
             [PROGRAM, "serve", "--data", self.data, "--udp", self.udp, "--admin", self.admin,
-             "--arena-bytes", "128MiB", *self.arguments],
+             "--http", self.http, "--arena-bytes", "128MiB", *self.arguments],
             stdout=subprocess.PIPE, stderr=self.log, text=True, env=clean_environment())
         found = {}
         for line in self.process.stdout:
-            if match := re.match(r"(udp|admin|raw)\s+(?:http://)?(\S+)", line):
+            if match := re.match(r"(udp|admin|raw|http)\s+(?:http://)?(\S+)", line):
                 found[match.group(1)] = match.group(2)
             if line.startswith("try"):
                 break
@@ -77,6 +78,7 @@ class Server:
                 raise AssertionError("the server did not start:\n" + log.read()[-2000:])
         self.udp, self.admin = found.get("udp", "off"), found["admin"]
         self.raw = found.get("raw")
+        self.http = found.get("http", "off")
         return self
 
     def stop(self):

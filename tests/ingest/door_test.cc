@@ -74,6 +74,33 @@ TEST(udp_source, carries_datagrams_of_every_size_both_ways_and_gives_buffers_bac
   EXPECT_GE(server->counters().buffers_free + udp_open_slabs, free_before);
 }
 
+TEST(udp_source, answers_from_the_address_that_was_written_to) {
+  auto memory = make_arena();
+  const auto server = make_udp(memory, {.listen = {{.host = "0.0.0.0"}}, .slabs = 40});
+  const auto client = make_udp(memory, {.listen = {}, .slabs = 40});
+  // All of 127/8 is this host; left to itself the kernel answers from 127.0.0.1.
+  const std::vector<std::byte> data(100);
+  for (const std::uint8_t last : {2, 3}) {
+    endpoint to = server->local(0);
+    to.address = {127, 0, 0, last};
+    const outgoing_packet question{.bytes = data, .to = to};
+    ASSERT_EQ(client->send({&question, 1}), 1u);
+    const auto got = receive_all(*server, 1);
+    ASSERT_EQ(got.size(), 1u);
+    // One alone, and a run in one message.
+    const std::vector<outgoing_packet> answers(3, {.bytes = data, .to = got[0].from});
+    ASSERT_EQ(server->send(std::span(answers).first(1)), 1u);
+    ASSERT_EQ(server->send(answers), 3u);
+    const auto back = receive_all(*client, 4);
+    ASSERT_EQ(back.size(), 4u);
+    for (const received_packet& one : back) {
+      EXPECT_EQ(one.from.address, to.address);
+      client->release(one.buffer);
+    }
+    server->release(got[0].buffer);
+  }
+}
+
 TEST(udp_source, segments_of_one_run_arrive_as_the_datagrams_they_were) {
   auto memory = make_arena();
   for (const bool use_gro : {true, false}) {

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <deque>
 #include <map>
-#include <numeric>
 #include <string>
 #include <vector>
 
@@ -60,15 +59,14 @@ class built_batch final : public batch_home {
       batch_.run.push_back(run);
       batch_.rank.push_back(next[run]++);
     }
-    order_.resize(batch_.records.size());
-    std::iota(order_.begin(), order_.end(), 0u);
-    std::stable_sort(order_.begin(), order_.end(), [this](std::uint32_t a, std::uint32_t b) {
-      return batch_.run[a] < batch_.run[b];
+    order_ = batch_.records;
+    std::stable_sort(order_.begin(), order_.end(), [&](const record_ref& a, const record_ref& b) {
+      return ordinals[shard_of_[a.bytes]] < ordinals[shard_of_[b.bytes]];
     });
   }
 
   record_batch& batch() { return batch_; }
-  const std::vector<std::uint32_t>& order() const { return order_; }
+  const std::vector<record_ref>& order() const { return order_; }
   shard_index shard_of(std::size_t record) { return shard_of_[batch_.records[record].bytes]; }
 
   void finished(record_batch&) override {}
@@ -79,7 +77,7 @@ class built_batch final : public batch_home {
   record_batch batch_;
   std::deque<std::vector<std::byte>> memory_;
   std::map<const std::byte*, shard_index> shard_of_;
-  std::vector<std::uint32_t> order_;
+  std::vector<record_ref> order_;
 };
 
 /// admit + route + append, as the pipeline does it.

@@ -13,10 +13,9 @@ texts records_of(const log_block& block) {
     byte_view rest = run.bytes;
     for (std::uint32_t i = 0; i < run.record_count; ++i) {
       const record_view record(rest.data());
-      all.push_back(std::to_string(run.shard.value) + ":" +
-                    std::to_string(run.first.next(i).value) + " " +
-                    std::string(reinterpret_cast<const char*>(record.data().data()),
-                                record.data().size()));
+      all.push_back(
+          std::to_string(run.shard.value) + ":" + std::to_string(run.first.next(i).value) + " " +
+          std::string(reinterpret_cast<const char*>(record.data().data()), record.data().size()));
       rest = rest.subspan(record.stride());
     }
     EXPECT_TRUE(rest.empty());
@@ -178,8 +177,8 @@ TEST(log_blocks, damage_is_reported_and_passed_over) {
     at = step->next;
   }
   ASSERT_EQ(starts.size(), 6u);
-  test.memory.flip_bit(test.segment(1), starts[1].offset, 3);            // magic
-  test.memory.flip_bit(test.segment(1), starts[3].offset + 128 + 5, 0);  // run table
+  test.memory.flip_bit(test.segment(1), starts[1].offset, 3);                  // magic
+  test.memory.flip_bit(test.segment(1), starts[3].offset + 128 + 5, 0);        // run table
   test.memory.flip_bit(test.segment(1), starts[4].offset + 128 + 64 + 12, 0);  // first run
   follower reader;
   EXPECT_EQ(reader.take(*test.log),

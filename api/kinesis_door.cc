@@ -1,0 +1,241 @@
+#include "api/kinesis_door.h"
+
+#include <algorithm>
+
+#include "api/http_message.h"
+#include "api/json_text.h"
+#include "api/wire_json.h"
+#include "base/clock.h"
+#include "ingest/aead.h"
+
+namespace millrace {
+namespace {
+
+constexpr std::string_view target_prefix = "Kinesis_20131202.";
+constexpr std::string_view json_type = "application/x-amz-json-1.1";
+constexpr std::string_view cbor_type = "application/x-amz-cbor-1.1";
+/// A request that becomes a tree; nothing that is not a Put needs more.
+constexpr std::size_t call_bytes_max = limits::mib;
+constexpr std::uint64_t gauges_period_us = 100'000;
+
+std::optional<wire_encoding> encoding_of(std::string_view content_type) {
+  content_type = content_type.substr(0, content_type.find(';'));
+  while (content_type.ends_with(' '))
+    content_type.remove_suffix(1);
+  if (content_type == json_type || content_type == "application/json") return wire_encoding::json;
+  if (content_type == cbor_type) return wire_encoding::cbor;
+  return std::nullopt;
+}
+
+/// Random bits that name a request. Not secret, so that a fast generator will do.
+std::uint64_t next_random() {
+  thread_local std::uint64_t state = random_u64();
+  state += 0x9e3779b97f4a7c15u;  // splitmix64
+  std::uint64_t z = state;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+  return z ^ z >> 31;
+}
+
+http_fields answer_headers() {
+  constexpr std::string_view hex = "0123456789abcdef";
+  std::string id = "xxxxxxxx-xxxx-4xxx-8xxx-xxxxxxxxxxxx";
+  std::uint64_t bits = 0;
+  int left = 0;
+  for (char& c : id) {
+    if (c != 'x') continue;
+    if (left == 0) {
+      bits = next_random();
+      left = 16;
+    }
+    c = hex[bits & 15];
+    bits >>= 4;
+    --left;
+  }
+  std::array<std::uint64_t, 9> random{};
+  std::generate(random.begin(), random.end(), next_random);
+  std::string extended;
+  append_base64(extended, std::as_bytes(std::span(random)));
+  return {{"x-amzn-RequestId", std::move(id)}, {"x-amz-id-2", std::move(extended)}};
+}
+
+void answer_xml(http_exchange& exchange, unsigned status, std::string_view name,
+                std::string_view message) {
+  std::string body = "<" + std::string(name) + ">\n";
+  if (!message.empty()) body += "  <Message>" + std::string(message) + "</Message>\n";
+  body += "</" + std::string(name) + ">\n";
+  exchange.answer({.status = status,
+                   .content_type = "application/xml",
+                   .headers = answer_headers(),
+                   .body = std::move(body)});
+}
+
+std::string action_name(const gate_request& request) {
+  const std::string_view target = request.header("X-Amz-Target");
+  return target.starts_with(target_prefix) ? std::string(target.substr(target_prefix.size()))
+                                           : std::string();
+}
+
+result<wire_value> parse(wire_encoding encoding, mutable_byte_view body) {
+  if (encoding == wire_encoding::cbor) return parse_cbor(body);
+  return parse_json({reinterpret_cast<const char*>(body.data()), body.size()});
+}
+
+}  // namespace
+
+void answer_kinesis(http_exchange& exchange, wire_encoding encoding, std::string body) {
+  exchange.answer({.status = 200,
+                   .content_type = encoding == wire_encoding::json ? json_type : cbor_type,
+                   .headers = answer_headers(),
+                   .body = std::move(body)});
+}
+
+void answer_kinesis(http_exchange& exchange, wire_encoding encoding, const kinesis_error& failure) {
+  wire_writer out(encoding);
+  out.begin_map();
+  out.plain("__type", failure.name);
+  // As Kinesis does it; clients read both.
+  out.text(failure.name == "SerializationException" ? "Message" : "message", failure.message);
+  out.end_map();
+  exchange.answer({.status = failure.status,
+                   .content_type = encoding == wire_encoding::json ? json_type : cbor_type,
+                   .headers = answer_headers(),
+                   .body = out.take()});
+}
+
+kinesis_door::kinesis_door(const kinesis_door_parts& parts, const kinesis_door_options& options)
+    : parts_(parts),
+      options_(options),
+      filler_(parts.sink, options.batches, counters_, &waker_),
+      puts_(std::make_unique<put_answers>(parts.service, parts.sink, filler_, counters_,
+                                          options.answer_us_max)) {}
+
+kinesis_door::~kinesis_door() = default;
+
+bool kinesis_door::admit(http_exchange& exchange, std::uint64_t) {
+  const gate_request& request = exchange.request();
+  if (options_.check_host && !names_this_machine(request.header("Host"))) {
+    answer_xml(exchange, 403, "AccessDeniedException",
+               "the Host header does not name this machine: use 127.0.0.1 or localhost");
+    return false;
+  }
+  return true;
+}
+
+void kinesis_door::handle(std::shared_ptr<http_exchange> exchange) {
+  const gate_request& request = exchange->request();
+  const auto encoding = encoding_of(request.header("Content-Type"));
+  const std::string name = action_name(request);
+  if (request.method != "POST" || (name.empty() && !encoding))
+    return answer_xml(*exchange, 403, "AccessDeniedException",
+                      "Unable to determine service/operation name to be authorized");
+  if (!encoding) return answer_xml(*exchange, 404, "UnknownOperationException", {});
+  const kinesis_action* const action = find_action(name);
+  if (action == nullptr)
+    return answer_kinesis(*exchange, *encoding, kinesis_error{"UnknownOperationException", {}});
+  switch (action->kind) {
+    case action_kind::put_record:
+    case action_kind::put_records:
+      return puts_->handle(std::move(exchange), *encoding, action->kind == action_kind::put_records,
+                           monotonic_us());
+    case action_kind::call:
+      return call(std::move(exchange), *action, *encoding);
+    case action_kind::subscribe:
+    case action_kind::unsupported:
+      return answer_kinesis(
+          *exchange, *encoding,
+          kinesis_error{"ValidationException", name + " is not supported by this server."});
+  }
+}
+
+void kinesis_door::call(std::shared_ptr<http_exchange> exchange, const kinesis_action& action,
+                        wire_encoding encoding) {
+  const mutable_byte_view body = exchange->request().body;
+  if (body.size() > call_bytes_max)
+    return answer_kinesis(*exchange, encoding,
+                          serialization_error("The request is larger than 1048576 bytes"));
+  auto input = parse(encoding, body);
+  if (!input.ok() || input->is != wire_value::kind::map)
+    return answer_kinesis(*exchange, encoding,
+                          serialization_error(input.ok() ? "The request is not a structure"
+                                                         : input.failure().message()));
+  const shape& wanted = *input_shape(action.name);
+  kinesis_outcome failure = check_types(wanted, *input);
+  if (!failure) {
+    violation_list violations;
+    check_constraints(wanted, *input, violations);
+    failure = violations.outcome();
+  }
+  if (failure) return answer_kinesis(*exchange, encoding, *failure);
+
+  const std::uint64_t id = next_call_++;
+  auto job = [this, id, encoding, handler = action.handler, input = *std::move(input)] {
+    wire_writer out(encoding);
+    action_call made{.service = parts_.service, .input = input, .out = out, .now_us = wall_us()};
+    finished_call done{.id = id, .failure = handler(made), .body = {}};
+    if (!done.failure) done.body = out.take();
+    {
+      std::lock_guard lock(inbox_mutex_);
+      inbox_.push_back(std::move(done));
+    }
+    waker_.notify();
+  };
+  if (!parts_.workers.post(std::move(job)))
+    return answer_kinesis(*exchange, encoding, unavailable("Too many requests are waiting."));
+  calls_.emplace(id, waiting_call{.exchange = std::move(exchange), .encoding = encoding});
+}
+
+int kinesis_door::answer_calls() {
+  {
+    std::lock_guard lock(inbox_mutex_);
+    std::swap(inbox_, taken_);
+  }
+  for (finished_call& one : taken_) {
+    const auto found = calls_.find(one.id);
+    if (found == calls_.end()) continue;
+    const waiting_call& waiting = found->second;
+    if (one.failure) {
+      answer_kinesis(*waiting.exchange, waiting.encoding, *one.failure);
+    } else {
+      answer_kinesis(*waiting.exchange, waiting.encoding, std::move(one.body));
+    }
+    calls_.erase(found);
+  }
+  const auto done = static_cast<int>(taken_.size());
+  taken_.clear();
+  return done;
+}
+
+int kinesis_door::do_work(std::uint64_t now_us) {
+  int done = filler_.collect(now_us);
+  done += puts_->do_work(now_us);
+  done += filler_.submit_due(now_us);
+  done += answer_calls();
+  if (now_us >= next_gauges_us_) {
+    next_gauges_us_ = now_us + gauges_period_us;
+    filler_.set_gauges(now_us);
+  }
+  return done;
+}
+
+std::uint64_t kinesis_door::next_due_us() const {
+  return filler_.next_due_us();
+}
+
+bool kinesis_door::has_work() const {
+  if (filler_.has_finished()) return true;
+  std::lock_guard lock(inbox_mutex_);
+  return !inbox_.empty();
+}
+
+bool kinesis_door::drain(std::uint64_t) {
+  filler_.submit_all();
+  return calls_.empty() && puts_->is_empty() && filler_.in_use() == 0;
+}
+
+void kinesis_door::abandon() {
+  calls_.clear();
+  puts_->abandon();
+}
+
+}  // namespace millrace
