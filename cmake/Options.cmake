@@ -9,11 +9,6 @@ foreach(part DPDK CUDA)
   set_property(CACHE MILLRACE_${part} PROPERTY STRINGS AUTO ON OFF)
 endforeach()
 
-# The backend contract has no CUDA implementation yet: who insists on it must hear that.
-if(MILLRACE_CUDA STREQUAL "ON")
-  message(FATAL_ERROR "MILLRACE_CUDA=ON: this version has no CUDA backend; use AUTO or OFF")
-endif()
-
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
