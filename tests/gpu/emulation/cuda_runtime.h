@@ -262,8 +262,9 @@ Value __ldg(const Value* at) {
 }
 
 namespace millrace::emulation {
+// In one piece: the compiler puts no marks into it.
 template <class Value, class Change>
-Value change(Value* at, Change change) {
+__attribute__((noinline, no_sanitize("thread"))) Value change(Value* at, Change change) {
   note_access(at, sizeof(Value), access::atomic);
   Value old;
   std::memcpy(&old, at, sizeof old);
