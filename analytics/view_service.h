@@ -2,10 +2,12 @@
 /// The continuous views of an appliance: folds what is durable, closes windows, keeps their rows,
 /// and lets readers see them. One thread a stream that has views; every call here is thread-safe.
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/counters.h"
@@ -22,8 +24,10 @@ struct view_status {
   std::string fault;    ///< empty, or why it does not go on or goes on elsewhere
   std::int64_t watermark_us = shard_clock::never;
   std::uint64_t behind_us = 0;     ///< arrival time of the newest durable record less that folded
+  std::uint64_t behind_bytes = 0;  ///< of the log, from there on
   std::uint64_t folded_bytes = 0;  ///< of records, since start
   fold_counts counts;              ///< since the view was made
+  std::uint64_t missing = 0;       ///< records that retention or damage took before it came to them
   fold_size size;
   std::uint64_t closed_rows = 0;   ///< ever
   std::uint64_t next_ordinal = 0;  ///< of the next emission
@@ -52,9 +56,15 @@ class view_service {
     std::uint64_t checkpoint_interval_us = 10'000'000;
     std::uint64_t checkpoint_bytes = 1ull << 30;  ///< of records folded, whichever comes first
     std::uint64_t rows_kept_bytes = 1ull << 30;   ///< a view's closed rows; the oldest go
+
+    // What tests replace.
+    using fold_maker = std::function<result<std::unique_ptr<window_fold>>(
+        std::string_view backend, std::vector<view_plan> plans)>;
+    fold_maker make_fold;  ///< none: millrace::make_fold
   };
 
-  /// Restores checkpoints; start() makes the threads, which first replay the log from there.
+  /// Restores checkpoints; start() makes the threads, which first replay the log from there. A view
+  /// whose store cannot be opened, or whose stream is not there, says so in its `fault` and rests.
   static result<std::unique_ptr<view_service>> open(pipeline& streams, const options& wanted);
   virtual ~view_service() = default;
   virtual void start() = 0;

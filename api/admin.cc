@@ -1,10 +1,10 @@
 #include "api/admin.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <fmt/format.h>
 
+#include "api/admin_answers.h"
 #include "api/admin_json.h"
 #include "api/json_text.h"
 #include "api/record_reading.h"
@@ -15,56 +15,6 @@ namespace {
 constexpr std::uint64_t wait_ms_max = 30'000;
 constexpr std::uint64_t records_max = 10'000;
 
-unsigned http_status_of(error_code code) {
-  switch (code) {
-    case error_code::invalid_argument:
-      return 400;
-    case error_code::not_found:
-      return 404;
-    case error_code::already_exists:
-    case error_code::fenced:
-      return 409;
-    case error_code::exhausted:
-      return 429;
-    case error_code::storage_full:
-      return 507;
-    case error_code::unavailable:
-      return 503;
-    case error_code::timed_out:
-      return 504;
-    case error_code::permission:
-      return 403;
-    case error_code::unsupported:
-      return 501;
-    case error_code::io:
-    case error_code::corrupt:
-      return 500;
-  }
-  return 500;
-}
-
-http_response answer(unsigned status, std::string body) {
-  http_response out;
-  out.status = status;
-  out.body = std::move(body);
-  return out;
-}
-
-http_response refuse(const error& failure) {
-  return answer(http_status_of(failure.code()), error_json(failure));
-}
-
-http_response not_allowed(std::string_view allowed) {
-  http_response out = refuse({error_code::invalid_argument, fmt::format("use {}", allowed)});
-  out.status = 405;
-  out.headers.emplace_back("Allow", allowed);
-  return out;
-}
-
-http_response no_such_path() {
-  return refuse({error_code::not_found, "no such path"});
-}
-
 /// A page of another site may make a browser ask a name that resolves to this machine; its Host
 /// header still carries that name.
 bool names_this_machine(std::string_view host) {
@@ -73,18 +23,6 @@ bool names_this_machine(std::string_view host) {
   const bool address =
       host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos;
   return host == "localhost" || address;
-}
-
-result<std::uint64_t> number_parameter(const http_request& request, std::string_view name,
-                                       std::uint64_t otherwise, std::uint64_t max) {
-  const auto text = request.parameter(name);
-  if (!text) return otherwise;
-  std::uint64_t value = 0;
-  const auto [end, problem] = std::from_chars(text->data(), text->data() + text->size(), value);
-  if (text->empty() || problem != std::errc() || end != text->data() + text->size() || value > max)
-    return error(error_code::invalid_argument,
-                 fmt::format("{} '{}' is not a number up to {}", name, *text, max));
-  return value;
 }
 
 template <class Value>
@@ -125,6 +63,10 @@ http_response admin::route(const http_request& request) {
   if (request.path == "/readyz") return reads ? ready() : not_allowed("GET");
   if (request.path == "/metrics") return reads ? metrics() : not_allowed("GET");
 
+  constexpr std::string_view views_prefix = "/v1/views";
+  if (request.path == views_prefix || request.path.starts_with(std::string(views_prefix) + "/"))
+    return views_.handle(request, std::string_view(request.path).substr(views_prefix.size()));
+
   constexpr std::string_view prefix = "/v1/streams";
   std::string_view rest = request.path;
   if (!rest.starts_with(prefix)) return no_such_path();
@@ -156,10 +98,19 @@ http_response admin::ready() {
         add(fmt::format("stream '{}' cannot be written: {}", one.description.name, one.blocked));
     }
   }
+  // A view that has a fault lags behind, or goes on elsewhere; records are taken all the same.
+  std::string faults;
+  for (const std::string& one : views_.faults()) {
+    if (!faults.empty()) faults += ',';
+    append_json_string(faults, one);
+  }
+  // The same goes for a device: the CPU does its work.
+  std::string device_fault;
+  append_json_string(device_fault, parts_.streams.health_of_backend().fault);
   // The port opens after recovery, so that part is always true here.
-  return answer(
-      ready ? 200 : 503,
-      fmt::format("{{\"ready\":{},\"recovered\":true,\"reasons\":[{}]}}\n", ready, reasons));
+  return answer(ready ? 200 : 503, fmt::format("{{\"ready\":{},\"recovered\":true,\"reasons\":[{}],"
+                                               "\"view_faults\":[{}],\"device_fault\":{}}}\n",
+                                               ready, reasons, faults, device_fault));
 }
 
 http_response admin::streams(const http_request& request) {

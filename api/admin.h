@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "api/admin_views.h"
 #include "api/http_message.h"
 #include "api/http_server.h"
 #include "base/counters.h"
@@ -33,12 +34,14 @@ struct admin_parts {
   std::function<std::vector<source_report>()> sources;  ///< thread-safe
   std::string token;
   std::string version;
-  bool is_loopback = true;  ///< then only Host headers of this machine are let in
+  bool is_loopback = true;              ///< then only Host headers of this machine are let in
+  const view_service* views = nullptr;  ///< null: there are none
 };
 
 class admin {
  public:
-  explicit admin(admin_parts parts) : parts_(std::move(parts)) {}
+  explicit admin(admin_parts parts)
+      : parts_(std::move(parts)), views_(parts_.views, parts_.streams) {}
 
   /// Answers any request. Thread-safe; may block for as long as the pipeline does.
   http_response handle(const http_request& request);
@@ -59,6 +62,7 @@ class admin {
   bool is_permitted(const http_request& request) const;
 
   const admin_parts parts_;
+  const admin_views views_;
   std::atomic<bool> is_stopping_{false};
   std::atomic<const http_server*> server_{nullptr};
 };

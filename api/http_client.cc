@@ -36,6 +36,30 @@ class client final : public http_client {
     return again ? try_call(what) : reply;
   }
 
+  result<http_reply> stream(const http_call& what,
+                            const std::function<result<bool>(std::string_view)>& take) override {
+    stream_.reset();  // it ends with the body
+    MILLRACE_TRY(send(what));
+    boost::system::error_code outcome;
+    const auto done = [&](boost::system::error_code e, std::size_t) { outcome = e; };
+    http::response_parser<http::string_body> parser;
+    parser.body_limit(boost::none);
+    http::async_read_header(*stream_, buffer_, parser, done);
+    MILLRACE_TRY(finish(outcome, "answer of"));
+    std::string& body = parser.get().body();
+    const bool is_good = parser.get().result_int() / 100 == 2;
+    for (bool goes_on = true; goes_on && !parser.is_done();) {
+      stream_->expires_after(std::chrono::microseconds(what.timeout_us));
+      http::async_read_some(*stream_, buffer_, parser, done);
+      MILLRACE_TRY(finish(outcome, "answer of"));
+      if (!is_good) continue;
+      MILLRACE_ASSIGN(goes_on, take(body));
+      body.clear();
+    }
+    stream_.reset();
+    return http_reply{parser.get().result_int(), std::move(body)};
+  }
+
  private:
   /// Runs the operation just started to its end.
   status finish(const boost::system::error_code& outcome, const char* doing) {
@@ -64,7 +88,7 @@ class client final : public http_client {
     return {};
   }
 
-  result<http_reply> try_call(const http_call& what) {
+  status send(const http_call& what) {
     if (!stream_) MILLRACE_TRY(connect(what.timeout_us));
     http::request<http::string_body> request(http::verb::get, what.target, 11);
     request.method_string(what.method);
@@ -79,7 +103,13 @@ class client final : public http_client {
     const auto done = [&](boost::system::error_code e, std::size_t) { outcome = e; };
     stream_->expires_after(std::chrono::microseconds(what.timeout_us));
     http::async_write(*stream_, request, done);
-    MILLRACE_TRY(finish(outcome, "request to"));
+    return finish(outcome, "request to");
+  }
+
+  result<http_reply> try_call(const http_call& what) {
+    MILLRACE_TRY(send(what));
+    boost::system::error_code outcome;
+    const auto done = [&](boost::system::error_code e, std::size_t) { outcome = e; };
     http::response_parser<http::string_body> parser;
     parser.body_limit(reply_bytes_max);
     http::async_read(*stream_, buffer_, parser, done);

@@ -1,8 +1,10 @@
 #pragma once
 /// A small HTTP/1.1 client for the command line's own use: one connection, one request at a time.
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "api/http_message.h"
 #include "base/error.h"
@@ -32,6 +34,10 @@ class http_client {
   /// `unavailable` when nobody listens there, `timed_out`, or `io`. An answer of any status is a
   /// reply.
   virtual result<http_reply> call(const http_call& what) = 0;
+  /// For a body without an end: `take` gets it as it comes, and ends the call with false or an
+  /// error. An answer other than 2xx is a reply as of call(). `timeout_us` bounds the silence.
+  virtual result<http_reply> stream(const http_call& what,
+                                    const std::function<result<bool>(std::string_view)>& take) = 0;
 };
 
 }  // namespace millrace

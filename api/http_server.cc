@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <optional>
+#include <sstream>
 #include <thread>
 #include <utility>
 
@@ -11,9 +12,11 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
+#include <fmt/format.h>
 
 #include "base/clock.h"
 
@@ -45,6 +48,12 @@ class connection : public std::enable_shared_from_this<connection> {
   void handle();
   void on_answer(http_response answer);
   void write(http_response answer, bool keep_alive);
+  void close();
+  void begin_stream(http_response answer);
+  void append_chunk(std::string_view bytes);
+  void send();
+  void after_piece();
+  void on_piece(http_piece piece);
 
   server& owner_;
   beast::tcp_stream stream_;
@@ -52,9 +61,13 @@ class connection : public std::enable_shared_from_this<connection> {
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
   std::optional<http::response<http::string_body>> answer_;
+  std::function<http_piece()> more_;  ///< while a body is being streamed
+  http_piece piece_;
+  std::string sending_;
   http_request request_;
   std::uint64_t arrived_us_ = 0;
   bool keep_alive_ = false;
+  unsigned version_ = 11;
 };
 
 class server final : public http_server {
@@ -92,7 +105,12 @@ class server final : public http_server {
 
   std::uint16_t port() const override { return port_; }
   http_server_counters counters() const override {
-    return {requests_.load(), refused_.load(), connections_.load()};
+    return {.requests = requests_.load(),
+            .connections_refused = refused_.load(),
+            .connections = connections_.load(),
+            .streams = streams_.load(),
+            .streams_refused = streams_refused_.load(),
+            .streams_dropped = streams_dropped_.load()};
   }
   void stop() override {
     if (!thread_.joinable()) return;
@@ -128,6 +146,9 @@ class server final : public http_server {
   std::atomic<std::uint64_t> requests_{0};
   std::atomic<std::uint64_t> refused_{0};
   std::atomic<std::uint64_t> connections_{0};
+  std::atomic<std::uint64_t> streams_{0};
+  std::atomic<std::uint64_t> streams_refused_{0};
+  std::atomic<std::uint64_t> streams_dropped_{0};
   const http_server_options options_;
   const handler handle_;
   asio::io_context io_{1};
@@ -146,6 +167,7 @@ connection::connection(tcp::socket socket, server& owner)
 }
 
 connection::~connection() {
+  if (more_) owner_.streams_.fetch_sub(1);
   owner_.connections_.fetch_sub(1);
 }
 
@@ -168,11 +190,7 @@ void connection::on_request(error_code failure) {
   };
   if (failure == http::error::body_limit) return refuse(413, "the body is too large");
   if (failure == http::error::header_limit) return refuse(431, "the headers are too large");
-  if (failure == http::error::end_of_stream) {
-    error_code ignored;
-    stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
-    return;
-  }
+  if (failure == http::error::end_of_stream) return close();
   if (failure && failure.category() == make_error_code(http::error::bad_method).category() &&
       failure != http::error::partial_message)
     return refuse(400, "not an HTTP request");
@@ -180,6 +198,7 @@ void connection::on_request(error_code failure) {
 
   auto message = parser_->release();
   keep_alive_ = message.keep_alive();
+  version_ = message.version();
   request_ = {};
   request_.method = text_of(message.method_string());
   request_.body = std::move(message.body());
@@ -207,6 +226,7 @@ void connection::handle() {
 }
 
 void connection::on_answer(http_response answer) {
+  if (answer.more) return begin_stream(std::move(answer));
   if (answer.again_after_us == 0) return write(std::move(answer), keep_alive_);
   again_.expires_after(std::chrono::microseconds(answer.again_after_us));
   again_.async_wait([self = shared_from_this()](error_code cancelled) {
@@ -229,9 +249,88 @@ void connection::write(http_response answer, bool keep_alive) {
                       if (failure) return;
                       self->answer_.reset();
                       if (keep_alive) return self->read();
-                      error_code ignored;
-                      self->stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
+                      self->close();
                     });
+}
+
+void connection::close() {
+  error_code ignored;
+  stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
+}
+
+/// In chunks; the connection ends with the body.
+void connection::begin_stream(http_response answer) {
+  const auto refuse = [&](unsigned status, const char* why) {
+    http_response refusal;
+    refusal.status = status;
+    refusal.body = std::string("{\"error\":\"") + why + "\"}\n";
+    write(std::move(refusal), false);
+  };
+  if (version_ < 11) return refuse(505, "streams take HTTP/1.1");
+  if (owner_.streams_.load() >= owner_.options_.streams_max) {
+    owner_.streams_refused_.fetch_add(1);
+    return refuse(503, "too many streams are open");
+  }
+  http::response<http::empty_body> head(static_cast<http::status>(answer.status), 11);
+  head.set(http::field::content_type, answer.content_type);
+  head.set(http::field::cache_control, "no-store");
+  for (const auto& [name, value] : answer.headers)
+    head.set(name, value);
+  head.chunked(true);
+  head.keep_alive(false);
+  std::ostringstream text;
+  text << head.base();  // the fields alone: a body would end here
+  sending_ = text.str();
+  if (request_.method == "HEAD") {
+    piece_.is_last = true;
+  } else {
+    more_ = std::move(answer.more);
+    owner_.streams_.fetch_add(1);
+    append_chunk(answer.body);
+  }
+  send();
+}
+
+void connection::append_chunk(std::string_view bytes) {
+  if (bytes.empty()) return;  // an empty chunk would be the end
+  sending_ += fmt::format("{:x}\r\n", bytes.size());
+  sending_ += bytes;
+  sending_ += "\r\n";
+}
+
+void connection::send() {
+  stream_.expires_after(std::chrono::microseconds(owner_.options_.stream_stall_us));
+  asio::async_write(stream_, asio::buffer(sending_),
+                    [self = shared_from_this()](error_code failure, std::size_t) {
+                      if (failure == beast::error::timeout)
+                        self->owner_.streams_dropped_.fetch_add(1);
+                      if (failure) return;  // the last reference to this goes
+                      self->sending_.clear();
+                      self->after_piece();
+                    });
+}
+
+void connection::after_piece() {
+  if (piece_.is_last) return close();
+  const auto ask = [self = shared_from_this()] {
+    asio::post(self->owner_.workers_, [self] {
+      asio::post(self->owner_.io_,
+                 [self, piece = self->more_()]() mutable { self->on_piece(std::move(piece)); });
+    });
+  };
+  if (piece_.again_after_us == 0) return ask();
+  again_.expires_after(std::chrono::microseconds(piece_.again_after_us));
+  again_.async_wait([ask](error_code cancelled) {
+    if (!cancelled) ask();
+  });
+}
+
+void connection::on_piece(http_piece piece) {
+  piece_ = std::move(piece);
+  append_chunk(piece_.bytes);
+  if (piece_.is_last) sending_ += "0\r\n\r\n";
+  if (sending_.empty()) return after_piece();
+  send();
 }
 
 }  // namespace

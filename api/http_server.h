@@ -21,6 +21,10 @@ struct http_server_options {
   std::uint64_t body_bytes_max = limits::mib;         ///< more: 413
   std::uint64_t idle_timeout_us = 60'000'000;  ///< a connection that neither reads nor writes
   std::uint32_t workers = 4;
+  /// Bodies that are made while they are sent, at once; further ones are refused with 503.
+  std::uint32_t streams_max = 64;
+  /// A client that takes nothing of such a body for so long is dropped, and counted.
+  std::uint64_t stream_stall_us = 10'000'000;
   /// Paths answered on the connections' thread, so that busy workers cannot hold them up: their
   /// handler must not block.
   std::vector<std::string> quick_paths;
@@ -30,6 +34,9 @@ struct http_server_counters {
   std::uint64_t requests = 0;
   std::uint64_t connections_refused = 0;
   std::uint64_t connections = 0;  ///< now
+  std::uint64_t streams = 0;      ///< now
+  std::uint64_t streams_refused = 0;
+  std::uint64_t streams_dropped = 0;  ///< their client took too long
 };
 
 class http_server {

@@ -29,7 +29,8 @@ void metrics_text::family(std::string_view name, std::string_view type, std::str
   out_ += fmt::format("\n# TYPE {} {}\n", name, type);
 }
 
-void metrics_text::begin_sample(labels of) {
+template <class Labels>
+void metrics_text::begin_sample(const Labels& of) {
   out_ += name_;
   char before = '{';
   for (const auto& [name, value] : of) {
@@ -45,6 +46,11 @@ void metrics_text::begin_sample(labels of) {
 }
 
 void metrics_text::sample(double value, labels of) {
+  begin_sample(of);
+  out_ += fmt::format("{}\n", value);
+}
+
+void metrics_text::sample(double value, const label_list& of) {
   begin_sample(of);
   out_ += fmt::format("{}\n", value);
 }

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <ctime>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "analytics/time_text.h"
 #include "api/json_text.h"
 
 namespace millrace {
@@ -19,36 +19,13 @@ bool parse_whole(std::string_view text, Number& value) {
   return !text.empty() && problem == std::errc() && end == text.data() + text.size();
 }
 
-/// "2026-01-31T12:00:00[.123]Z" in microseconds since 1970.
-std::optional<std::uint64_t> parse_iso_time(std::string_view text) {
-  if (text.size() < 20 || text.back() != 'Z' || text[4] != '-' || text[7] != '-' ||
-      (text[10] != 'T' && text[10] != ' ') || text[13] != ':' || text[16] != ':')
-    return std::nullopt;
-  std::tm when{};
-  if (!parse_whole(text.substr(0, 4), when.tm_year) ||
-      !parse_whole(text.substr(5, 2), when.tm_mon) ||
-      !parse_whole(text.substr(8, 2), when.tm_mday) ||
-      !parse_whole(text.substr(11, 2), when.tm_hour) ||
-      !parse_whole(text.substr(14, 2), when.tm_min) ||
-      !parse_whole(text.substr(17, 2), when.tm_sec))
-    return std::nullopt;
-  when.tm_year -= 1900;
-  when.tm_mon -= 1;
-  double fraction = 0;
-  const std::string_view rest = text.substr(19, text.size() - 20);
-  if (!rest.empty() && (rest[0] != '.' || !parse_whole("0" + std::string(rest), fraction)))
-    return std::nullopt;
-  const std::time_t seconds = timegm(&when);
-  if (seconds < 0) return std::nullopt;
-  return static_cast<std::uint64_t>(seconds) * 1'000'000 +
-         static_cast<std::uint64_t>(std::llround(fraction * 1e6));
-}
-
 std::optional<std::uint64_t> parse_time(std::string_view text) {
   double seconds = 0;
   if (parse_whole(text, seconds) && seconds >= 0 && seconds < 1e11)
     return static_cast<std::uint64_t>(std::llround(seconds * 1e6));
-  return parse_iso_time(text);
+  const auto time_us = parse_instant(text);
+  if (!time_us || *time_us < 0) return std::nullopt;
+  return static_cast<std::uint64_t>(*time_us);
 }
 
 const shard_info* find_shard(const stream_description& stream, shard_index shard) {
@@ -63,11 +40,11 @@ error no_such_shard(const stream_description& stream, shard_index shard) {
           fmt::format("stream '{}' has no {}", stream.name, shard_name(shard))};
 }
 
-void append_record(std::string& out, std::string_view head, const shard_info& shard,
-                   const stored_record& one) {
+/// "sequence":…,"arrival_us":…,"key":…,"data":…
+void append_members(std::string& out, const shard_info& shard, const stored_record& one) {
   const sequence_number sequence{shard.created_s, one.index,
                                  static_cast<std::uint32_t>(one.arrival_us / 1'000'000), one.shard};
-  out += head;
+  out += "\"sequence\":\"";
   out += sequence.to_string();
   out += "\",\"arrival_us\":";
   out += std::to_string(one.arrival_us);
@@ -83,7 +60,6 @@ void append_record(std::string& out, std::string_view head, const shard_info& sh
     append_base64(out, data);
     out += '"';
   }
-  out += "}\n";
 }
 
 /// One read over all shards of a cursor.
@@ -141,9 +117,11 @@ class page_reader {
                               limits_.records - page_.records));
     std::string head = "{\"stream\":";
     append_json_string(head, stream_.name);
-    head += ",\"shard\":\"" + shard_name(shard.shard) + "\",\"sequence\":\"";
+    head += ",\"shard\":\"" + shard_name(shard.shard) + "\",";
     for (const stored_record& one : chunk.records) {
-      append_record(page_.lines, head, shard, one);
+      page_.lines += head;
+      append_members(page_.lines, shard, one);
+      page_.lines += "}\n";
       bytes_ += one.record.record_bytes();
       ++page_.records;
     }
@@ -236,6 +214,16 @@ result<read_cursor> cursor_from(std::string_view from, std::optional<shard_index
     cursor.next[info.shard] = at;
   }
   return cursor;
+}
+
+bool append_record_members(std::string& out, const stream_description& stream,
+                           const stream_log& log, shard_index shard, record_index index) {
+  const shard_info* info = find_shard(stream, shard);
+  if (info == nullptr) return false;
+  const auto chunk = log.read(shard, index, 1, 1);
+  if (!chunk.ok() || chunk->records.empty() || chunk->records[0].index != index) return false;
+  append_members(out, *info, chunk->records[0]);
+  return true;
 }
 
 result<read_page> read_records(const stream_description& stream, const stream_log& log,

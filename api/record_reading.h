@@ -47,6 +47,11 @@ struct read_page {
 result<read_page> read_records(const stream_description& stream, const stream_log& log,
                                const read_cursor& from, const read_limits& limits);
 
+/// Appends one record as members of a JSON object: "sequence":…,"arrival_us":…,"key":…,"data":… (or
+/// "data_base64"). False, and nothing appended, when the log has it no longer.
+bool append_record_members(std::string& out, const stream_description& stream,
+                           const stream_log& log, shard_index shard, record_index index);
+
 /// "shardId-000000000003" or "3".
 result<shard_index> parse_shard_name(std::string_view text);
 

@@ -46,8 +46,19 @@ result<std::string> admin_client::change(const std::string& method, const std::s
   return call(what);
 }
 
+status admin_client::stream(const std::string& target,
+                            const std::function<result<bool>(std::string_view)>& take) {
+  http_call what;
+  what.target = target;
+  MILLRACE_TRY(body_of(http_->stream(what, take)));
+  return {};
+}
+
 result<std::string> admin_client::call(const http_call& what) {
-  auto reply = http_->call(what);
+  return body_of(http_->call(what));
+}
+
+result<std::string> admin_client::body_of(result<http_reply> reply) {
   if (!reply.ok()) {
     const bool nobody = reply.failure().code() == error_code::unavailable;
     return nobody ? std::move(reply).failure().with_context("is a server running there?")

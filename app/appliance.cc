@@ -35,6 +35,7 @@ result<std::unique_ptr<appliance>> appliance::start(const serve_options& options
   std::unique_ptr<appliance> one(new appliance(options));
   MILLRACE_TRY(one->start_pipeline());
   MILLRACE_TRY(one->make_streams());
+  MILLRACE_TRY(one->open_views());
   MILLRACE_TRY(one->open_doors());
   MILLRACE_TRY(one->start_admin());
   for (const auto& each : one->doors_)
@@ -81,6 +82,25 @@ status appliance::make_streams() {
     if (pipeline_->describe(wanted.name).ok()) continue;
     MILLRACE_TRY(pipeline_->create_stream(wanted.name, wanted.shards, retention));
   }
+  return {};
+}
+
+status appliance::open_views() {
+  if (options_.views.empty()) return {};
+  for (const view_plan& plan : options_.views) {
+    if (pipeline_->describe(plan.stream).ok()) continue;
+    return error(error_code::invalid_argument,
+                 fmt::format("view '{}' is of stream '{}', which does not exist: make it first, or "
+                             "with stream = [\"{}:SHARDS\"]",
+                             plan.name, plan.stream, plan.stream));
+  }
+  view_service::options wanted;
+  wanted.directory = options_.data + "/views";
+  wanted.backend = options_.backend;
+  wanted.plans = options_.views;
+  MILLRACE_ASSIGN(views_, view_service::open(*pipeline_, wanted));
+  registry_.attach(views_->counters());
+  views_->start();
   return {};
 }
 
@@ -208,7 +228,8 @@ status appliance::start_admin() {
                                                .sources = sources,
                                                .token = std::move(token),
                                                .version = version_text(),
-                                               .is_loopback = is_loopback(where)});
+                                               .is_loopback = is_loopback(where),
+                                               .views = views_.get()});
   http_server_options wanted;
   wanted.host = where.host;
   wanted.port = where.port;
@@ -233,6 +254,8 @@ void appliance::stop() {
     each->stop();
   // Handlers may be asking the pipeline: they end before it does.
   if (http_) http_->stop();
+  // Views read the log, and write their checkpoints while it is still there.
+  if (views_) views_->stop();
   if (pipeline_) pipeline_->stop();
 }
 

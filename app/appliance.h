@@ -1,10 +1,11 @@
 #pragma once
-/// The appliance, wired: arena, doors, pipeline and admin port, from one set of options. Used by
-/// `millrace serve`, and in-process by tests.
+/// The appliance, wired: arena, doors, pipeline, views and admin port, from one set of options.
+/// Used by `millrace serve`, and in-process by tests.
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "analytics/view_service.h"
 #include "api/admin.h"
 #include "api/http_server.h"
 #include "app/parse.h"
@@ -50,6 +51,7 @@ class appliance {
   explicit appliance(const serve_options& options) : options_(options) {}
   status start_pipeline();
   status make_streams();
+  status open_views();
   status open_doors();
   status open_udp_doors(const std::vector<raw_listener_options>& raw, std::uint64_t bytes_each);
   status open_dpdk_doors(const std::vector<raw_listener_options>& raw);
@@ -67,6 +69,7 @@ class appliance {
   cookie_maker cookies_;
   std::unique_ptr<arena> memory_;
   std::unique_ptr<pipeline> pipeline_;
+  std::unique_ptr<view_service> views_;
   door_mesh mesh_;
   std::vector<std::unique_ptr<door>> doors_;
   std::vector<std::unique_ptr<raw_listener>> raw_listeners_;

@@ -159,14 +159,18 @@ void add_stream(CLI::App& stream, parsed& into) {
 void add_tail(CLI::App& tail, parsed& into) {
   tail_options& o = into.tail;
   add_admin(tail, o.admin, false);
-  tail.add_option("stream", o.stream, "the stream")->required()->type_name("STREAM");
-  tail.add_option("--shard", o.shard, "this shard only: shardId-000000000003, or 3");
+  auto* stream = tail.add_option("stream", o.stream, "the stream")->type_name("STREAM");
+  tail.add_option("--view", o.view, "windows of this view, as they close, instead of records")
+      ->type_name("NAME")
+      ->excludes(stream);
+  tail.add_option("--shard", o.shard, "this shard only: shardId-000000000003, or 3")->needs(stream);
   tail.add_option("--from", o.from,
                   "trim-horizon, latest, a sequence number, or a time (Unix seconds or "
-                  "2026-01-31T12:00:00Z)");
-  tail.add_option("--format", o.format, "json: an object a line; raw: the data alone")
-      ->check(CLI::IsMember({"json", "raw"}));
-  tail.add_option("--limit", o.limit, "stop after so many records; 0: no limit");
+                  "2026-01-31T12:00:00Z); of a view an ordinal");
+  tail.add_option("--format", o.format,
+                  "json: an object a line; raw: a record's data alone; table: windows in columns")
+      ->check(CLI::IsMember({"json", "raw", "table"}));
+  tail.add_option("--limit", o.limit, "stop after so many records or rows; 0: no limit");
   tail.add_flag("--follow", o.follow,
                 "wait for more at the end (true); --follow=false: stop there");
 }
@@ -206,6 +210,16 @@ command resolve_serve(const parsed& given) {
   return options;
 }
 
+command resolve_tail(parsed& given) {
+  tail_options& o = given.tail;
+  if (o.stream.empty() && o.view.empty())
+    return bad_usage("tail", "say what to print: a stream, or --view NAME");
+  if (o.format.empty()) o.format = o.view.empty() ? "json" : "table";
+  if (o.format == (o.view.empty() ? "table" : "raw"))
+    return bad_usage("tail", "--format table is for views, --format raw for streams");
+  return o;
+}
+
 command resolve_produce(parsed& given) {
   auto format = parse_input_format(given.produce_format);
   if (!format.ok()) return bad_usage("produce", format.failure().message());
@@ -241,7 +255,8 @@ command parse_command_line(int argc, const char* const* argv) {
   add_produce(*produce, given);
   CLI::App* stream = app.add_subcommand("stream", "create, list, reshape and delete streams");
   add_stream(*stream, given);
-  CLI::App* tail = app.add_subcommand("tail", "print the records of a stream");
+  CLI::App* tail =
+      app.add_subcommand("tail", "print the records of a stream, or the windows of a view");
   add_tail(*tail, given);
   CLI::App* verify = app.add_subcommand("verify", "check every log of a data directory");
   verify->add_option("--data", given.verify.data, "the data directory")->envname("MILLRACE_DATA");
@@ -272,7 +287,7 @@ command parse_command_line(int argc, const char* const* argv) {
   if (serve->parsed()) return resolve_serve(given);
   if (produce->parsed()) return resolve_produce(given);
   if (stream->parsed()) return given.stream;
-  if (tail->parsed()) return given.tail;
+  if (tail->parsed()) return resolve_tail(given);
   if (verify->parsed()) return given.verify;
   if (doctor->parsed()) return given.doctor;
   for (int i = 0; i < argc; ++i)

@@ -3,47 +3,19 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
-#include <numeric>
 #include <optional>
 #include <sstream>
 
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include "app/config_text.h"
+#include "app/view_config.h"
+
 namespace millrace {
 namespace {
 
-error at(std::string_view source, std::uint32_t line, std::string_view message) {
-  return {error_code::invalid_argument, fmt::format("{}:{}: {}", source, line, message)};
-}
-
-/// Levenshtein's distance: how many keys were hit wrong.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t above = row[j + 1];
-      row[j + 1] =
-          std::min({above + 1, row[j] + 1, diagonal + (a[i] == b[j] ? std::size_t{0} : 1)});
-      diagonal = above;
-    }
-  }
-  return row.back();
-}
-
-std::string unknown_key(std::string_view key) {
-  const auto known = serve_settings();
-  const auto nearest = std::min_element(known.begin(), known.end(), [&](auto& a, auto& b) {
-    return distance(a.name, key) < distance(b.name, key);
-  });
-  std::string message = fmt::format("unknown key '{}'", key);
-  if (distance(nearest->name, key) <= 3)
-    message += fmt::format("; did you mean '{}'?", nearest->name);
-  return message;
-}
+constexpr std::string_view views_key = "view";
 
 std::string_view wanted_of(setting_kind kind) {
   switch (kind) {
@@ -85,18 +57,18 @@ status apply(const serve_setting& setting, const toml::node& node, std::string_v
   const auto assign_one = [&](const toml::node& one) -> status {
     const auto text = scalar_text(one, setting.kind);
     if (!text)
-      return at(source, one.source().begin.line,
-                fmt::format("{} takes {}", setting.name, wanted_of(setting.kind)));
+      return config_error(source, one.source().begin.line,
+                          fmt::format("{} takes {}", setting.name, wanted_of(setting.kind)));
     if (auto set = assign(options, setting, *text); !set.ok())
-      return at(source, one.source().begin.line, set.failure().message());
+      return config_error(source, one.source().begin.line, set.failure().message());
     return {};
   };
   if (setting.kind != setting_kind::list) return assign_one(node);
 
   const toml::array* items = node.as_array();
   if (items == nullptr)
-    return at(source, node.source().begin.line,
-              fmt::format("{} takes {}", setting.name, wanted_of(setting.kind)));
+    return config_error(source, node.source().begin.line,
+                        fmt::format("{} takes {}", setting.name, wanted_of(setting.kind)));
   clear_list(options, setting);
   for (const toml::node& item : *items)
     MILLRACE_TRY(assign_one(item));
@@ -109,16 +81,22 @@ status load_config(std::string_view text, std::string_view source, serve_options
   try {
     const toml::table table = toml::parse(text, source);
     for (const auto& [key, node] : table) {
+      if (key.str() == views_key) continue;
       const auto known = serve_settings();
       const auto setting = std::find_if(known.begin(), known.end(),
                                         [name = key.str()](auto& one) { return one.name == name; });
-      if (setting == known.end())
-        return at(source, key.source().begin.line, unknown_key(key.str()));
+      if (setting == known.end()) {
+        std::vector<std::string_view> names{views_key};
+        for (const serve_setting& one : known)
+          names.push_back(one.name);
+        return config_error(source, key.source().begin.line, unknown_key(key.str(), names));
+      }
       MILLRACE_TRY(apply(*setting, node, source, options));
     }
   } catch (const toml::parse_error& problem) {
-    return at(source, problem.source().begin.line, problem.description());
+    return config_error(source, problem.source().begin.line, problem.description());
   }
+  MILLRACE_ASSIGN(options.views, load_views(text, source));
   return {};
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-/// The configuration file of `millrace serve`: TOML, one key a setting (serve_options.h), no
-/// tables.
+/// The configuration file of `millrace serve`: TOML, one key a setting (serve_options.h), and a
+/// table [[view]] for each continuous view (view_config.h).
 #include <string>
 #include <string_view>
 

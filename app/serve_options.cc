@@ -7,7 +7,9 @@
 
 #include <fmt/format.h>
 
+#include "app/config_text.h"
 #include "app/parse.h"
+#include "app/view_config.h"
 
 namespace millrace {
 namespace {
@@ -74,20 +76,6 @@ status between(std::string_view name, std::uint64_t value, std::uint64_t min, st
   if (value >= min && value <= max) return {};
   return error(error_code::invalid_argument,
                fmt::format("{} {} is not between {} and {}", name, value, min, max));
-}
-
-/// A TOML basic string.
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
 }
 
 std::string dashed(std::string_view name) {
@@ -161,7 +149,7 @@ std::string print_config(const serve_options& options) {
     out += fmt::format("# {}\n{} = ", one.help, one.name);
     switch (one.kind) {
       case text:
-        out += quoted(options.*std::get<std::string s::*>(one.field));
+        out += toml_quoted(options.*std::get<std::string s::*>(one.field));
         break;
       case number:
       case bytes:
@@ -175,7 +163,7 @@ std::string print_config(const serve_options& options) {
         const char* between_items = "";
         for (const std::string& item :
              options.*std::get<std::vector<std::string> s::*>(one.field)) {
-          out += between_items + quoted(item);
+          out += between_items + toml_quoted(item);
           between_items = ", ";
         }
         out += ']';
@@ -184,6 +172,8 @@ std::string print_config(const serve_options& options) {
     }
     out += '\n';
   }
+  for (const view_plan& view : options.views)
+    out += "\n" + view_toml(view);
   return out;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "gpu/view_plan.h"
 
 namespace millrace {
 
@@ -37,6 +38,7 @@ struct serve_options {
   bool busy_poll = false;
   std::string log_level = "info";
   std::string log_format = "auto";  ///< human on a terminal, json elsewhere
+  std::vector<view_plan> views;     ///< only in the file: view_config.h
 };
 
 enum class setting_kind : std::uint8_t { text, number, bytes, toggle, list };

@@ -87,6 +87,7 @@ class tail {
 
 int run_tail(const tail_options& options) {
   const auto run = [&]() -> status {
+    if (!options.view.empty()) return tail_view(options);
     MILLRACE_ASSIGN(admin_client client, admin_client::create(options.admin));
     return tail(options, std::move(client)).run();
   };

@@ -65,7 +65,22 @@ namespace millrace {
   X(blocks_damaged, "damaged blocks met by recovery or a reader")                                \
   X(disk_bytes_read, "bytes read from segment files")                                            \
   X(record_bytes_read, "record bytes handed to readers")                                         \
-  X(pipeline_stalls, "times a batch waited because every flush was in flight")
+  X(pipeline_stalls, "times a batch waited because every flush was in flight")                   \
+  X(view_records_folded, "records that went into a window, over all views")                      \
+  X(view_records_filtered, "records that a view's filter did not take")                          \
+  X(view_records_late, "records below their shard's watermark: in no window")                    \
+  X(view_records_no_time, "records whose time field is null: in no window")                      \
+  X(view_records_future, "records too far ahead of their arrival to move a clock")               \
+  X(view_records_left_out, "records for whose group or window a view had no room")               \
+  X(view_records_missing, "records that retention or damage took before a view came to them")    \
+  X(view_fields_null, "fields that were there with the wrong type")                              \
+  X(view_emissions, "times that windows of a view closed")                                       \
+  X(view_rows_closed, "rows of those windows")                                                   \
+  X(view_row_bytes_dropped, "bytes of stored rows that had to go for newer ones")                \
+  X(view_checkpoints, "checkpoints of views written")                                            \
+  X(view_store_errors, "writes to a view's store that failed")                                   \
+  X(view_differences, "emissions that, computed again, were not those in the store")             \
+  X(view_backend_faults, "times that views lost their fold and went on on the CPU")
 
 /// X(name, help). Prometheus names are millrace_<name>.
 #define MILLRACE_GAUGES(X)                                          \

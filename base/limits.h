@@ -86,16 +86,27 @@ inline constexpr std::uint32_t stream_name_chars_max = 128;
 inline constexpr std::uint32_t views_max = 64;
 /// Fields that one pass over a record looks for, over all views of a stream.
 inline constexpr std::uint32_t extract_fields_max = 64;
+/// A path into JSON documents.
+inline constexpr std::uint32_t json_path_bytes_max = 1024;
+/// CSV columns are counted up to the last one that is wanted.
+inline constexpr std::uint32_t csv_columns_max = 64 * 1024;
 /// An encoded group key. A record with a longer one is counted and left out.
 inline constexpr std::uint32_t group_key_bytes_max = 1024;
 /// Late records of one block that are kept; all are counted.
 inline constexpr std::uint32_t late_records_max = 1024;
+/// Late records that a view keeps, the newest ones.
+inline constexpr std::uint32_t late_records_kept = 100'000;
+/// Rows of a view that went out last, kept in memory for those who wait for them.
+inline constexpr std::uint64_t view_feed_bytes_max = 64 * mib;
+/// Rows that are collected before they are written, while a view has much to catch up with.
+inline constexpr std::uint64_t view_pending_bytes_max = 16 * mib;
 
 // --- relations -------------------------------------------------------------------------------
 
 static_assert(record_bytes_max < batch_bytes_max, "every record fits in some batch");
 static_assert(batch_bytes_default <= batch_bytes_max);
 static_assert(datagram_bytes_min < datagram_bytes_max);
+static_assert(extract_fields_max <= 64, "a set of fields is a word's bits");
 static_assert(open_shards_max <= 65'535, "a shard ordinal has 16 bits");
 
 }  // namespace millrace::limits

@@ -7,6 +7,7 @@
 /// the buffers back to where they came from, and uses it again. Buffers named by `records` stay
 /// untouched from submission to completion.
 #include <atomic>
+#include <memory>
 #include <string_view>
 #include <vector>
 
@@ -69,6 +70,7 @@ enum class batch_state : std::uint8_t {
   finished,   ///< owner: its home's queue, then its door
 };
 
+class device_batch;  // gpu/fold.h
 class record_batch;
 
 /// Where a finished batch goes back to. `finished` is called by the pipeline's thread, or within
@@ -111,6 +113,8 @@ class record_batch {
   std::vector<std::uint16_t> run;
   std::vector<std::uint32_t> rank;
   std::uint64_t arrival_us = 0;  ///< wall time given to all records of the batch
+  /// What the backend left of the batch on its device, if anything: goes to the block's readers.
+  std::shared_ptr<const device_batch> device;
   outcome result = outcome::pending;
 
   batch_home& home() const { return home_; }

@@ -2,6 +2,7 @@
 
 option(MILLRACE_TESTS "build the tests" ON)
 option(MILLRACE_BENCH "build the benchmarks" OFF)
+option(MILLRACE_GPU_ONLY "build base/ and gpu/ alone, with their GPU tests and benchmarks" OFF)
 option(MILLRACE_FUZZ "build the fuzz targets (needs clang)" OFF)
 set(MILLRACE_SANITIZE "" CACHE STRING "sanitizers to build with: address,undefined or thread")
 foreach(part DPDK CUDA)
@@ -30,7 +31,6 @@ if(MILLRACE_SANITIZE)
 endif()
 
 find_package(Threads REQUIRED)
-find_package(PkgConfig REQUIRED)
 
 if(MILLRACE_FUZZ)
   # Coverage of everything that the targets call, not of the targets alone.

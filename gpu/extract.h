@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "gpu/extract_program.h"
+#include "gpu/simd_level.h"
 #include "gpu/view_plan.h"
 
 namespace millrace {
@@ -17,6 +18,9 @@ class extractor {
   /// `fields` may name the same source twice. At most limits::extract_fields_max.
   static result<extractor> compile(record_layout layout, char csv_delimiter,
                                    std::span<const field_plan> fields);
+  /// The same with a certain instruction set, which this CPU must have.
+  static result<extractor> compile(record_layout layout, char csv_delimiter,
+                                   std::span<const field_plan> fields, simd_level level);
 
   std::uint32_t field_count() const;
   /// Valid as long as this lives, also after a move.
@@ -30,6 +34,7 @@ class extractor {
 
  private:
   std::vector<std::byte> tables_;
+  simd_level level_{};
 };
 
 }  // namespace millrace

@@ -16,6 +16,7 @@ enum class text_form : std::uint8_t {
   plain,         ///< the bytes are the text
   json_escaped,  ///< valid JSON escapes stand for characters; see text_reader.h
   csv_quoted,    ///< a doubled quote stands for one
+  log_escaped,   ///< a backslash before a quote or a backslash stands for that one alone
 };
 
 struct field_value {

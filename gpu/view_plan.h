@@ -68,6 +68,9 @@ struct binary_source {
   binary_kind kind{};
   bool big_endian = false;
 };
+// GCC takes the name of a scoped enumerator for a shadow of ids.h's record_number.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
 enum class builtin_field : std::uint8_t {
   partition_key,  ///< string
   arrival_time,   ///< timestamp
@@ -75,6 +78,7 @@ enum class builtin_field : std::uint8_t {
   record_number,  ///< int64: the record's index in its shard, the heart of its sequence number
   record_bytes,   ///< int64: bytes of its data
 };
+#pragma GCC diagnostic pop
 
 struct field_plan {
   std::string name;

@@ -15,9 +15,12 @@ constexpr std::uint32_t ladder[] = {1'472,  4'096,  8'972,
 /// for a path that has become better.
 constexpr std::uint64_t round_pauses_us[] = {100'000, 400'000, 2'000'000};
 constexpr std::uint64_t again_us = 600'000'000;
-constexpr std::uint64_t after_black_hole_us = 5'000'000;
-/// So many datagrams of one size lost in a row are not chance.
+/// Soon, as it costs a datagram to find out that it was none.
+constexpr std::uint64_t after_black_hole_us = 1'000'000;
+/// So many datagrams lost in a row, for so long, are not chance. A server that is overrun loses as
+/// many at once, but one of the next flights gets through.
 constexpr std::uint32_t black_hole_datagrams = 8;
+constexpr std::uint64_t black_hole_us = 300'000;
 
 }  // namespace
 
@@ -58,8 +61,13 @@ void path_search::on_probe_ack(std::uint32_t bytes) {
 
 bool path_search::on_news(const window_news& news, std::uint64_t now_us) {
   if (news.acked_size_max > limits::datagram_bytes_min) lost_in_a_row_ = 0;
-  if (news.lost_size_min > limits::datagram_bytes_min) lost_in_a_row_ += news.lost_packets;
-  if (lost_in_a_row_ < black_hole_datagrams || size_ == limits::datagram_bytes_min) return false;
+  if (news.lost_size_min > limits::datagram_bytes_min) {
+    if (lost_in_a_row_ == 0) losing_from_us_ = now_us;
+    lost_in_a_row_ += news.lost_packets;
+  }
+  const bool is_black_hole =
+      lost_in_a_row_ >= black_hole_datagrams && now_us - losing_from_us_ >= black_hole_us;
+  if (!is_black_hole || size_ == limits::datagram_bytes_min) return false;
   size_ = limits::datagram_bytes_min;
   lost_in_a_row_ = 0;
   next_rung_ = 0;

@@ -31,6 +31,7 @@ class path_search {
   std::uint32_t round_ = 0;
   std::uint64_t round_us_ = 0;  ///< when this round starts
   std::uint32_t lost_in_a_row_ = 0;
+  std::uint64_t losing_from_us_ = 0;  ///< the first of those
 };
 
 }  // namespace millrace

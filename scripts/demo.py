@@ -12,8 +12,9 @@ import time
 import urllib.error
 import urllib.request
 
-STREAM = "demo"
+STREAM = "demo"  # of made-up records; a file gets its own
 SHARDS = 4
+NAME_CHARS_MAX = 120
 
 
 def parse_arguments():
@@ -41,7 +42,9 @@ class Server:
     """`millrace serve`, and its admin port."""
 
     def __init__(self, program, data):
-        self.ended = False
+        self.program = program
+        self.data = data
+        self.stream_name = STREAM
         self.errors = tempfile.TemporaryFile(mode="w+")
         self.process = subprocess.Popen(
             [program, "serve", "--data", data, "--stream", f"{STREAM}:{SHARDS}"],
@@ -71,7 +74,20 @@ class Server:
             return answer.read().decode()
 
     def stream(self):
-        return json.loads(self.get(f"/v1/streams/{STREAM}"))
+        return json.loads(self.get(f"/v1/streams/{self.stream_name}"))
+
+    def make_stream_for(self, path):
+        """A new stream named after the file, so that its records lie beside no others."""
+        wanted = re.sub(r"[^A-Za-z0-9_.-]", "_", os.path.basename(path))[:NAME_CHARS_MAX]
+        taken = {stream["name"] for stream in json.loads(self.get("/v1/streams"))["streams"]}
+        names = [wanted] + [f"{wanted}-{again}" for again in range(2, len(taken) + 3)]
+        self.stream_name = next(name for name in names if name not in taken)
+        made = subprocess.run(
+            [self.program, "stream", "create", self.stream_name, "--shards", str(SHARDS), "--admin",
+             self.admin.removeprefix("http://"), "--data", self.data],
+            capture_output=True, text=True, check=False)
+        if made.returncode != 0:
+            raise SystemExit(made.stderr)
 
     def gauge(self, name):
         found = re.search(rf"^{name} (\S+)$", self.get("/metrics"), re.MULTILINE)
@@ -133,8 +149,8 @@ class Display:
 
 
 def producer_command(options, server):
-    command = [options.program, "produce", "--to", f"udp://{server.udp}", "--stream", STREAM,
-               "--no-progress"]
+    command = [options.program, "produce", "--to", f"udp://{server.udp}", "--stream",
+               server.stream_name, "--no-progress"]
     if options.file:
         command += ["--file", options.file, "--format", options.format]
         if options.key_field:
@@ -188,7 +204,9 @@ def main():
     print("\n".join(server.lines))
     stopped = None
     try:
-        print(f"feeding stream '{STREAM}' of {SHARDS} shards with "
+        if options.file:
+            server.make_stream_for(options.file)
+        print(f"feeding stream '{server.stream_name}' of {SHARDS} shards with "
               f"{options.file or 'made-up ' + options.generate}; Ctrl-C stops\n")
         produced, _ = feed(options, server)
     finally:

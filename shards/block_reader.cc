@@ -80,21 +80,40 @@ bool parse_block_meta(const block_header& header, byte_view front, byte_view bac
   return records == header.record_count;
 }
 
+namespace {
+
+/// The stride of the record at the start of `bytes`; 0 when they do not hold what it promises.
+std::uint32_t whole_stride(byte_view bytes) {
+  if (bytes.size() < sizeof(record_header)) return 0;
+  const record_view record(bytes.data());
+  const std::uint32_t stride = record.stride();
+  const std::uint32_t least = sizeof(record_header) +
+                              (record.has_hash_key() ? explicit_hash_key_bytes : 0) +
+                              static_cast<std::uint32_t>(record.key().size());
+  const bool whole =
+      record.record_bytes() >= least && stride >= record.record_bytes() && stride <= bytes.size();
+  return whole ? stride : 0;
+}
+
+}  // namespace
+
+bool holds_records(byte_view bytes, std::uint32_t record_count) {
+  for (std::uint32_t i = 0; i < record_count; ++i) {
+    const std::uint32_t stride = whole_stride(bytes);
+    if (stride == 0) return false;
+    bytes = bytes.subspan(stride);
+  }
+  return bytes.empty();
+}
+
 bool parse_run(byte_view bytes, record_index first, std::uint32_t record_count, record_index from,
                std::uint64_t arrival_us, shard_index shard, std::size_t records_max,
                std::uint64_t& bytes_left, std::vector<stored_record>& records) {
   std::size_t at = 0;
   for (std::uint32_t i = 0; i < record_count; ++i) {
-    if (bytes.size() - at < sizeof(record_header)) return false;
+    const std::uint32_t stride = whole_stride(bytes.subspan(at));
+    if (stride == 0) return false;
     const record_view record(bytes.data() + at);
-    const std::uint32_t stride = record.stride();
-    const std::uint32_t least = sizeof(record_header) +
-                                (record.has_hash_key() ? explicit_hash_key_bytes : 0) +
-                                static_cast<std::uint32_t>(record.key().size());
-    if (record.record_bytes() < least || stride < record.record_bytes() ||
-        stride > bytes.size() - at) {
-      return false;
-    }
     const record_index index = first.next(i);
     if (index >= from) {
       if (records.size() >= records_max || (bytes_left == 0 && !records.empty())) return true;

@@ -39,4 +39,7 @@ bool parse_run(byte_view bytes, record_index first, std::uint32_t record_count, 
                std::uint64_t arrival_us, shard_index shard, std::size_t records_max,
                std::uint64_t& bytes_left, std::vector<stored_record>& records);
 
+/// Whether the bytes of a run are exactly `record_count` records.
+bool holds_records(byte_view bytes, std::uint32_t record_count);
+
 }  // namespace millrace

@@ -5,10 +5,9 @@
 
 namespace millrace {
 
-void hot_tail::push(segment_number segment, std::uint64_t offset, std::uint64_t bytes,
-                    block_ref buffer) {
-  bytes_ += buffer->capacity();
-  blocks_.push_back({segment, offset, bytes, std::move(buffer)});
+void hot_tail::push(block newest) {
+  bytes_ += newest.buffer->capacity();
+  blocks_.push_back(std::move(newest));
   while (bytes_ > bytes_max_ && !blocks_.empty()) {
     bytes_ -= blocks_.front().buffer->capacity();
     blocks_.pop_front();

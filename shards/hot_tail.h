@@ -3,11 +3,14 @@
 /// by the log's mutex.
 #include <cstdint>
 #include <deque>
+#include <memory>
 
 #include "base/ids.h"
 #include "shards/block_pool.h"
 
 namespace millrace {
+
+class device_batch;  // gpu/fold.h
 
 class hot_tail {
  public:
@@ -19,10 +22,11 @@ class hot_tail {
     std::uint64_t offset;
     std::uint64_t bytes;
     block_ref buffer;
+    std::shared_ptr<const device_batch> device;  ///< what routing left on a device; may be null
   };
 
   /// Adds the newest block and lets the oldest go.
-  void push(segment_number segment, std::uint64_t offset, std::uint64_t bytes, block_ref buffer);
+  void push(block newest);
   void clear();
   /// The block that holds the byte at `offset`; null when it is not here.
   const block* find(segment_number segment, std::uint64_t offset) const;

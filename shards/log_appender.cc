@@ -273,7 +273,8 @@ void log_appender::publish(const pending& one) {
   open.newest_us = header.arrival_us;
   open.end = one.offset + one.block_bytes;
   shared_.newest_us = header.arrival_us;
-  shared_.hot.push(open.number, one.offset, one.block_bytes, one.block);
+  shared_.hot.push(
+      {open.number, one.offset, one.block_bytes, one.block, std::move(one.batch->device)});
   ++shared_.version;
 }
 

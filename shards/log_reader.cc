@@ -25,14 +25,6 @@ bool ends_before(const stored_run& run, record_index from) {
 
 }  // namespace
 
-struct log_reader::held_memory {
-  aligned_memory memory;
-  std::uint64_t from = 0;  ///< offset in the segment of the first byte
-  byte_view at(const stored_run& run) const {
-    return {memory.get() + (run.offset - from), run.bytes};
-  }
-};
-
 result<std::shared_ptr<const file>> log_reader::open_segment(const segment& one) const {
   if (auto known = files_.find(one.number)) return known;
   MILLRACE_ASSIGN(std::unique_ptr<file> opened, shared_.files.open(one.path, open_mode::read));
@@ -183,7 +175,7 @@ status log_reader::load_runs(std::vector<located_run>& runs, std::size_t first, 
   }
   const run_key key{one.in->number, one.run.offset};
   if (auto known = large_runs_.find(key)) {
-    loaded.push_back({known->at(one.run), known});
+    loaded.push_back({known->at(one.run.offset, one.run.bytes), known});
     return {};
   }
   std::uint64_t end = one.run.offset + one.run.bytes;
@@ -204,7 +196,7 @@ status log_reader::load_runs(std::vector<located_run>& runs, std::size_t first, 
   }
   if (!held.ok()) return std::move(held).failure();
   for (std::size_t i = 0; i < count; ++i) {
-    loaded.push_back({(*held)->at(runs[first + i].run), *held});
+    loaded.push_back({(*held)->at(runs[first + i].run.offset, runs[first + i].run.bytes), *held});
   }
   return {};
 }

@@ -1,9 +1,12 @@
 #pragma once
 /// The reading side of a log. Thread-safe; contracts in stream_log.h.
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "shards/aligned_buffer.h"
 #include "shards/log_shared.h"
 #include "shards/lru_cache.h"
 #include "shards/stream_log.h"
@@ -20,6 +23,8 @@ class log_reader {
   result<std::vector<stream_log::record_place>> find_results(producer_id producer,
                                                              record_number first,
                                                              std::uint32_t count) const;
+  result<block_step> next_block(log_position from, bool pass_unreadable) const;
+  std::uint64_t bytes_after(log_position from) const;
   status scan(const stream_log::visitor& visit) const;
 
  private:
@@ -41,7 +46,14 @@ class log_reader {
     byte_view bytes;
     std::shared_ptr<const void> owner;
   };
-  struct held_memory;
+  /// Bytes that were read from a segment.
+  struct held_memory {
+    aligned_memory memory;
+    std::uint64_t from = 0;  ///< offset in the segment of the first one
+    byte_view at(std::uint64_t offset, std::uint64_t bytes) const {
+      return {memory.get() + (offset - from), bytes};
+    }
+  };
 
   result<location> locate(shard_index shard, record_index from, std::uint64_t bytes_max) const;
   result<std::shared_ptr<const shard_runs>> runs_of(const std::shared_ptr<segment>& one,
@@ -51,6 +63,22 @@ class log_reader {
   result<std::shared_ptr<const file>> open_segment(const segment& one) const;
   result<std::shared_ptr<const held_memory>> read_range(const segment& one, std::uint64_t from,
                                                         std::uint64_t to) const;
+
+  // log_blocks.cc
+  struct block_source {
+    std::shared_ptr<segment> in;
+    std::uint64_t end = 0;               ///< of its durable blocks
+    std::optional<hot_tail::block> hot;  ///< the block at the position
+  };
+  result<block_source> find_block(log_position& at, block_step& step) const;
+  status read_block(const block_source& from, bool pass_unreadable, log_position& at,
+                    block_step& step) const;
+  void take_runs(const segment& one, const log_format::block_header& header,
+                 std::shared_ptr<const held_memory> held, block_step& step) const;
+  status pass_damage(const segment& one, std::uint64_t end, std::string what, log_position& at,
+                     block_step& step) const;
+  void report(const segment& one, std::uint64_t from, std::uint64_t to, std::string what,
+              block_step& step) const;
 
   struct results_search;
   /// Offsets of a segment's blocks, the newest limits::results_blocks_max.

@@ -80,6 +80,10 @@ class segmented_log : public stream_log {
                                                  std::uint32_t count) const override {
     return reader_.find_results(producer, first, count);
   }
+  result<block_step> next_block(log_position from, bool pass_unreadable) const override {
+    return reader_.next_block(from, pass_unreadable);
+  }
+  std::uint64_t bytes_after(log_position from) const override { return reader_.bytes_after(from); }
   status scan(const visitor& visit) const override { return reader_.scan(visit); }
 
  private:

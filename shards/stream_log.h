@@ -15,6 +15,7 @@
 #include "base/limits.h"
 #include "base/record_batch.h"
 #include "shards/file.h"
+#include "shards/log_block.h"
 #include "shards/producer_table.h"
 #include "shards/sequence_number.h"
 
@@ -26,14 +27,6 @@ struct log_options {
   std::uint32_t flushes_in_flight = limits::flushes_in_flight_max;
   std::uint64_t hot_tail_bytes = 16 * limits::mib;  ///< newest blocks kept in memory for readers
   bool read_only = false;  ///< nothing is written, not even an index; nothing can be appended
-};
-
-/// A range of bytes that recovery or a reader found damaged and skipped.
-struct damage {
-  std::string path;
-  std::uint64_t from = 0;
-  std::uint64_t to = 0;  ///< exclusive
-  std::string what;
 };
 
 struct recovery_report {
@@ -136,6 +129,15 @@ class stream_log {
   /// Looks back through at most limits::results_blocks_max blocks.
   virtual result<std::vector<record_place>> find_results(producer_id producer, record_number first,
                                                          std::uint32_t count) const = 0;
+
+  /// The first block with records at or after `from`: out of memory, uncopied, while it is among
+  /// the newest, else from the disk, checked. What is damaged is reported and passed over; so is
+  /// what the disk cannot read, when `pass_unreadable`, else it is an error, for it may pass.
+  /// `corrupt`: the position is beyond the end: another log's, or this one lost blocks that were
+  /// not durable.
+  virtual result<block_step> next_block(log_position from, bool pass_unreadable) const = 0;
+  /// Bytes of the log after `from`, framing included.
+  virtual std::uint64_t bytes_after(log_position from) const = 0;
 
   /// Reads all blocks in log order; for `verify` and whole-stream readers. The visitor sees every
   /// whole block's records and every damage, and may stop by returning false.

@@ -2,7 +2,11 @@
 #include <thread>
 #include <vector>
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "api/admin_json.h"
 #include "api/http_client.h"
@@ -122,6 +126,106 @@ TEST(http_server, stopping_ends_a_connection_that_waits) {
     std::this_thread::yield();
   server.reset();
   waiting.join();
+}
+
+/// All that a server answers to `request` until it closes the connection, through a bare socket.
+std::string raw_exchange(std::uint16_t port, const std::string& request) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+  EXPECT_EQ(send(fd, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
+  std::string out;
+  char some[4096];
+  for (ssize_t got = 0; (got = recv(fd, some, sizeof some, 0)) > 0;)
+    out.append(some, static_cast<std::size_t>(got));
+  close(fd);
+  return out;
+}
+
+http_server::handler streaming(std::function<http_piece()> more) {
+  return [more = std::move(more)](const http_request&) {
+    http_response out;
+    out.content_type = "text/event-stream";
+    out.body = "begin\n";
+    out.more = more;
+    return out;
+  };
+}
+
+TEST(http_server, a_body_may_be_made_while_it_is_sent) {
+  auto calls = std::make_shared<int>(0);
+  auto server = serve(streaming([calls] {
+    ++*calls;
+    return http_piece{.bytes = *calls % 2 == 0 ? std::string(20, 'x') : "",
+                      .is_last = *calls == 4,
+                      .again_after_us = 1000};
+  }));
+  const std::string got = raw_exchange(server->port(), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const std::size_t body = got.find("\r\n\r\n");
+  ASSERT_NE(body, std::string::npos);
+  EXPECT_NE(got.find("Transfer-Encoding: chunked"), std::string::npos) << got;
+  EXPECT_NE(got.find("text/event-stream"), std::string::npos);
+  const std::string x(20, 'x');
+  EXPECT_EQ(got.substr(body + 4),
+            "6\r\nbegin\n\r\n14\r\n" + x + "\r\n14\r\n" + x + "\r\n0\r\n\r\n");
+  const std::string head = raw_exchange(server->port(), "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_TRUE(head.ends_with("\r\n\r\n")) << head;
+  EXPECT_TRUE(raw_exchange(server->port(), "GET / HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 505"));
+  while (server->counters().streams > 0)
+    std::this_thread::yield();
+}
+
+TEST(http_server, streams_hold_no_worker_and_are_bounded) {
+  http_server_options options;
+  options.workers = 1;
+  options.streams_max = 3;
+  std::atomic<bool> is_over{false};
+  auto server =
+      serve(streaming([&] {
+              return http_piece{
+                  .bytes = is_over ? "end" : "", .is_last = is_over, .again_after_us = 1000};
+            }),
+            options);
+  std::vector<std::thread> readers;
+  std::atomic<int> ended{0};
+  for (int i = 0; i < 3; ++i) {
+    readers.emplace_back([&] {
+      const auto got = raw_exchange(server->port(), "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+      ended.fetch_add(got.find("end") != std::string::npos ? 1 : 0);
+    });
+  }
+  while (server->counters().streams < 3)
+    std::this_thread::yield();
+  EXPECT_TRUE(raw_exchange(server->port(), "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                  .starts_with("HTTP/1.1 503"));
+  EXPECT_EQ(server->counters().streams_refused, 1u);
+  is_over = true;
+  for (std::thread& one : readers)
+    one.join();
+  EXPECT_EQ(ended.load(), 3);
+}
+
+TEST(http_server, a_client_that_takes_nothing_is_dropped_and_counted) {
+  http_server_options options;
+  options.stream_stall_us = 20'000;
+  auto server =
+      serve(streaming([] { return http_piece{.bytes = std::string(1 << 20, 'x')}; }), options);
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(server->port());
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+  const std::string request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+  ASSERT_GT(send(fd, request.data(), request.size(), 0), 0);
+  while (server->counters().streams_dropped == 0)
+    std::this_thread::yield();
+  while (server->counters().streams > 0)
+    std::this_thread::yield();
+  close(fd);
 }
 
 TEST(http_client, says_when_nobody_listens) {

@@ -228,10 +228,25 @@ TEST(path_search, falls_back_when_only_large_datagrams_vanish) {
   path.take_probe(0);
   path.on_probe_ack(8'972);
   EXPECT_FALSE(path.on_news({.lost_packets = 7, .lost_size_min = 8'000}, 1));
-  EXPECT_FALSE(path.on_news({.acked_bytes = 1, .acked_size_max = 8'900}, 1));
-  EXPECT_FALSE(path.on_news({.lost_packets = 7, .lost_size_min = 8'000}, 1));
-  EXPECT_TRUE(path.on_news({.lost_packets = 1, .lost_size_min = 8'000}, 1));
+  EXPECT_FALSE(path.on_news({.lost_packets = 1, .lost_size_min = 8'000}, 300'000));
+  EXPECT_TRUE(path.on_news({.lost_packets = 1, .lost_size_min = 8'000}, 300'001));
   EXPECT_EQ(path.datagram_bytes(), limits::datagram_bytes_min);
+  // It may have been wrong: a second later it tries again.
+  EXPECT_LE(path.deadline_us(), 1'300'001u);
+}
+
+TEST(path_search, takes_an_overrun_server_for_no_limit_of_the_path) {
+  path_search path;
+  path.restart(limits::datagram_bytes_max, 0);
+  path.take_probe(0);
+  path.on_probe_ack(8'972);
+  for (std::uint64_t now_us = 1; now_us < 2'000'000; now_us += 100'000) {
+    // A whole flight at once, over and over; then one arrives.
+    EXPECT_FALSE(path.on_news({.lost_packets = 100, .lost_size_min = 8'000}, now_us));
+    EXPECT_FALSE(path.on_news({.lost_packets = 100, .lost_size_min = 8'000}, now_us + 1));
+    EXPECT_FALSE(path.on_news({.acked_bytes = 1, .acked_size_max = 8'900}, now_us + 2));
+  }
+  EXPECT_EQ(path.datagram_bytes(), 8'972u);
 }
 
 // --- producer_results ----------------------------------------------------------------------------

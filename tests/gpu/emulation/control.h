@@ -29,7 +29,7 @@ struct settings {
   /// One in so many accesses stops its fiber; 0: only barriers, warp operations and atomics do.
   std::uint32_t stop_one_in = 64;
   bool find_races = false;  ///< slow: for small launches
-  std::string driver = "";  ///< not empty: there is no driver, and this is CUDA's excuse
+  std::string driver{};  ///< not empty: there is no driver, and this is CUDA's excuse
 };
 
 /// A machine as after power-on. Everything that was allocated before is gone.

@@ -281,6 +281,10 @@ bool on_own_stack(const void* at) {
   return byte >= grid.stacks && byte < grid.stacks + stack_bytes * threads_max;
 }
 
+bool is_shared(const void* at) {
+  return at >= __start_millrace_shared && at < __stop_millrace_shared;
+}
+
 std::string run_grid(unsigned blocks, unsigned threads, const std::function<void()>& kernel) {
   if (threads == 0 || threads > threads_max || blocks == 0) return "bad launch shape";
   if (grid.stacks == nullptr) {

@@ -45,6 +45,7 @@ struct thread_place {
 };
 thread_place here();
 bool on_own_stack(const void* at);
+bool is_shared(const void* at);  ///< each block has its own: no other block's accesses count
 void forget_accesses();  ///< at each launch
 
 }  // namespace millrace::emulation

@@ -23,9 +23,9 @@ struct byte_marks {
 std::unordered_map<const char*, byte_marks> marks;
 
 /// Nothing orders `earlier` before what happens now at `now`.
-bool unordered(const mark& earlier, const thread_place& now) {
+bool unordered(const mark& earlier, const thread_place& now, bool shared) {
   if (!earlier.set || earlier.who.thread == now.thread) return false;
-  if (earlier.who.block != now.block) return true;
+  if (earlier.who.block != now.block) return !shared;
   if (earlier.who.block_epoch != now.block_epoch) return false;
   return earlier.who.warp != now.warp || earlier.who.warp_epoch >= now.warp_epoch;
 }
@@ -46,14 +46,15 @@ void forget_accesses() {
 void note_races(const void* at, std::size_t bytes, access kind) {
   const thread_place now = here();
   const mark own{.who = now, .kind = kind, .set = true};
+  const bool shared = is_shared(at);
   for (std::size_t i = 0; i < bytes; ++i) {
     byte_marks& byte = marks[static_cast<const char*>(at) + i];
     const mark* other = nullptr;
-    if (unordered(byte.written, now)) other = &byte.written;
-    if (kind != access::read && unordered(byte.touched, now) &&
+    if (unordered(byte.written, now, shared)) other = &byte.written;
+    if (kind != access::read && unordered(byte.touched, now, shared) &&
         !(kind == access::atomic && byte.touched.kind == access::atomic))
       other = &byte.touched;
-    if (kind == access::read && byte.touched.kind == access::atomic && unordered(byte.touched, now))
+    if (kind == access::read && byte.touched.kind == access::atomic && unordered(byte.touched, now, shared))
       other = &byte.touched;
     if (other != nullptr) {
       fail_kernel("race: a byte " + text(*other) + " is " + text(own) +
@@ -63,7 +64,7 @@ void note_races(const void* at, std::size_t bytes, access kind) {
       byte.written = own;
       byte.touched = {};
     } else if (byte.touched.kind != access::atomic || kind == access::atomic ||
-               !unordered(byte.touched, now)) {
+               !unordered(byte.touched, now, shared)) {
       byte.touched = own;
     }
   }

@@ -1,0 +1,58 @@
+#include "gpu/fold_memory.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include <sys/mman.h>
+
+namespace millrace {
+namespace {
+
+constexpr std::size_t huge_page_bytes = 2 * 1024 * 1024;
+constexpr std::size_t first_block_words = 128;
+constexpr std::size_t largest_block_words = huge_page_bytes / sizeof(std::uint64_t);
+
+/// Blocks start at cache lines, large ones at huge pages.
+std::align_val_t alignment_of(std::size_t bytes) {
+  return std::align_val_t(bytes >= huge_page_bytes ? huge_page_bytes : 64);
+}
+
+}  // namespace
+
+std::uint64_t* take_words(memory_budget& budget, std::size_t words) {
+  const std::size_t bytes = words * sizeof(std::uint64_t);
+  if (!budget.allows(bytes)) return nullptr;
+  void* const block = ::operator new(bytes, alignment_of(bytes), std::nothrow);
+  if (block == nullptr) return nullptr;
+  // Fewer entries of the page tables to miss; where the system will not, nothing is lost.
+  if (bytes >= huge_page_bytes) ::madvise(block, bytes, MADV_HUGEPAGE);
+  std::memset(block, 0, bytes);
+  budget.bytes += bytes;
+  return static_cast<std::uint64_t*>(block);
+}
+
+void give_words(memory_budget& budget, std::uint64_t* block, std::size_t words) {
+  if (block == nullptr) return;
+  const std::size_t bytes = words * sizeof(std::uint64_t);
+  ::operator delete(block, alignment_of(bytes));
+  budget.bytes -= bytes;
+}
+
+word_arena::~word_arena() {
+  for (const block& one : blocks_)
+    give_words(budget_, one.first, one.words);
+}
+
+std::uint64_t* word_arena::take_block(std::size_t words) {
+  const std::size_t last = blocks_.empty() ? first_block_words / 2 : blocks_.back().words;
+  const std::size_t size = std::max(std::min(2 * last, largest_block_words), words);
+  std::uint64_t* const first = take_words(budget_, size);
+  if (first == nullptr) return nullptr;
+  blocks_.push_back({first, size});
+  next_ = first + words;
+  left_ = size - words;
+  return first;
+}
+
+}  // namespace millrace

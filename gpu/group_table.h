@@ -1,0 +1,101 @@
+#pragma once
+/// Groups of one window on the CPU: an open-addressing index of (hash, row), and rows that stay
+/// where they are. A row is the group's key, then its state; a key longer than inline_key_words_max
+/// lies beside. Linear probing; a slot carries the whole hash, so that neither growing nor erasing
+/// touches rows, and a probe touches only the row that it is for.
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/types.h"
+#include "gpu/fold_batch.h"
+#include "gpu/fold_memory.h"
+
+namespace millrace {
+
+class group_table {
+ public:
+  /// `key_bytes`: of every key, where they are of one length. `empty`: the state of a new group.
+  /// Both it and the budget outlive the table.
+  group_table(std::optional<std::uint32_t> key_bytes, std::span<const std::uint64_t> empty,
+              memory_budget& budget);
+  ~group_table();
+  group_table(const group_table&) = delete;
+  group_table& operator=(const group_table&) = delete;
+
+  /// Makes room for that many groups, where the budget allows it.
+  void expect(std::uint64_t groups);
+
+  void prefetch(std::uint64_t hash) const { __builtin_prefetch(&slots_[hash >> shift_]); }
+  /// The row that the hash alone speaks for, or null: to be fetched ahead.
+  std::uint64_t* guess(std::uint64_t hash) const {
+    std::size_t at = hash >> shift_;
+    while (slots_[at].row != nullptr && slots_[at].hash != hash)
+      at = (at + 1) & mask_;
+    return slots_[at].row;
+  }
+  bool has_key(const std::uint64_t* row, key_ref key) const {
+    if (!is_inline_) return has_far_key(row, key);
+    std::uint64_t different = 0;
+    for (std::uint32_t i = 0; i < head_words_; ++i)
+      different |= row[i] ^ key.words[i];
+    return different == 0;
+  }
+  /// The group's row, or null.
+  std::uint64_t* find(std::uint64_t hash, key_ref key) const {
+    return find_where(hash, key, [](const std::uint64_t*) { return true; });
+  }
+  /// A table may hold several rows of one key: the first that `accept` takes, or null.
+  template <class Accept>
+  std::uint64_t* find_where(std::uint64_t hash, key_ref key, Accept accept) const {
+    for (std::size_t at = hash >> shift_; slots_[at].row != nullptr; at = (at + 1) & mask_) {
+      const slot& one = slots_[at];
+      if (one.hash == hash && has_key(one.row, key) && accept(one.row)) return one.row;
+    }
+    return nullptr;
+  }
+  /// A new row with an empty state. Null: the budget does not allow it.
+  std::uint64_t* insert(std::uint64_t hash, key_ref key);
+  /// Takes a row out; it is used again for a later one.
+  void erase(std::uint64_t hash, std::uint64_t* row);
+
+  std::uint64_t* state(std::uint64_t* row) const { return row + head_words_; }
+  key_ref key(const std::uint64_t* row) const;
+  std::uint64_t size() const { return size_; }
+  /// visit(row, hash) of each.
+  template <class Visit>
+  void for_each(Visit visit) const {
+    for (std::size_t at = 0; at <= mask_; ++at) {
+      if (slots_[at].row != nullptr) visit(slots_[at].row, slots_[at].hash);
+    }
+  }
+
+ private:
+  struct slot {
+    std::uint64_t hash;
+    std::uint64_t* row;  ///< null: free
+  };
+  static constexpr std::size_t slot_words = sizeof(slot) / sizeof(std::uint64_t);
+  /// What a table has before its first row, so that looking needs no check.
+  static slot no_slots[2];
+
+  bool has_far_key(const std::uint64_t* row, key_ref key) const;
+  bool write_key(std::uint64_t* row, key_ref key);
+  void place(std::uint64_t hash, std::uint64_t* row);
+  bool resize(std::size_t slots);
+
+  bool is_inline_;
+  std::uint32_t fixed_key_bytes_;
+  std::uint32_t head_words_;
+  std::span<const std::uint64_t> empty_;
+  memory_budget& budget_;
+  slot* slots_;
+  std::size_t mask_ = 0;
+  std::uint32_t shift_;  ///< of a hash, to its first slot
+  std::uint64_t size_ = 0;
+  std::uint64_t* free_rows_ = nullptr;  ///< each names the next in its first word
+  word_arena rows_;
+  word_arena keys_;
+};
+
+}  // namespace millrace

@@ -1,0 +1,68 @@
+#include "gpu/key_column.h"
+
+#include "gpu/value_hash.h"
+
+namespace millrace {
+namespace {
+
+std::uint32_t words_for(std::uint32_t bytes) {
+  return (bytes + 7) / 8;
+}
+
+}  // namespace
+
+key_column::key_column(const fold_program& program)
+    : program_(program),
+      // Room to store a whole field behind the last byte.
+      stride_words_(words_for(program.key_bytes.value_or(limits::group_key_bytes_max)) + 1),
+      words_(std::size_t{stride_words_} * fold_chunk_records) {}
+
+void key_column::encode_fixed_keys(fold_batch& batch) {
+  const std::uint32_t bytes = *program_.key_bytes;
+  const std::uint32_t words = words_for(bytes);
+  std::uint32_t at = 0;
+  for (std::uint32_t i = 0; i < batch.count; ++i) {
+    std::uint64_t* const key = &words_[std::size_t{i} * stride_words_];
+    if (words > 0) key[words - 1] = 0;
+    batch.key[i] = {key, bytes};
+  }
+  for (const key_field& field : program_.key) {
+    const field_value* const column = batch.chunk->column(field.column);
+    for (std::uint32_t i = 0; i < batch.count; ++i) {
+      auto* const key = reinterpret_cast<std::byte*>(&words_[std::size_t{i} * stride_words_]);
+      encode_fixed(field.type, column[batch.index[i]], key + at);
+    }
+    at += fixed_key_bytes(field.type);
+  }
+  for (std::uint32_t i = 0; i < batch.count; ++i) {
+    batch.hash[i] = hash_words(batch.key[i].words, words);
+  }
+}
+
+std::uint32_t key_column::encode(fold_batch& batch) {
+  if (program_.key_bytes) {
+    encode_fixed_keys(batch);
+    return 0;
+  }
+  std::uint32_t kept = 0;
+  for (std::uint32_t i = 0; i < batch.count; ++i) {
+    std::uint64_t* const key = &words_[std::size_t{kept} * stride_words_];
+    key_writer writer(reinterpret_cast<std::byte*>(key), limits::group_key_bytes_max);
+    bool fits = true;
+    for (const key_field& field : program_.key) {
+      fits = fits && writer.add(field.type, batch.chunk->column(field.column)[batch.index[i]]);
+    }
+    if (!fits) continue;
+    writer.fill_word();
+    batch.key[kept] = {key, writer.bytes()};
+    batch.hash[kept] = hash_words(key, words_for(writer.bytes()));
+    batch.index[kept] = batch.index[i];
+    batch.time_us[kept] = batch.time_us[i];
+    ++kept;
+  }
+  const std::uint32_t too_long = batch.count - kept;
+  batch.count = kept;
+  return too_long;
+}
+
+}  // namespace millrace

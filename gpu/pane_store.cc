@@ -1,0 +1,134 @@
+#include "gpu/pane_store.h"
+
+#include <algorithm>
+
+#include "gpu/row_emitter.h"
+#include "gpu/state_update.h"
+#include "gpu/window_math.h"
+
+namespace millrace {
+
+pane_store::pane_store(const fold_program& program, memory_budget& budget)
+    : program_(program),
+      window_(program.plan.window),
+      budget_(budget),
+      closed_until_us_(time_never) {}
+
+pane_store::pane* pane_store::pane_of(std::int64_t start_us) {
+  const auto found = panes_.find(start_us);
+  if (found != panes_.end()) return found->second.get();
+  // All windows of such a pane are out. No record that is not late has such a time.
+  if (start_us + window_.size_us <= closed_until_us_) return nullptr;
+  if (panes_.size() >= program_.plan.windows_max) return nullptr;
+  auto made = std::make_unique<pane>(program_, budget_);
+  made->groups.expect(expected_groups_);
+  return panes_.emplace(start_us, std::move(made)).first->second.get();
+}
+
+std::uint32_t pane_store::fold(fold_batch& batch) {
+  // Neighbours mostly share their pane.
+  pane* panes[fold_chunk_records];
+  std::int64_t start = 0;
+  pane* current = nullptr;
+  bool is_known = false;
+  for (std::uint32_t i = 0; i < batch.count; ++i) {
+    const std::int64_t time = batch.time_us[i];
+    if (!is_known || time < start || time - start >= window_.hop_us) [[unlikely]] {
+      start = pane_start(time, window_.hop_us, window_.offset_us);
+      current = pane_of(start);
+      is_known = true;
+    }
+    panes[i] = current;
+    if (current != nullptr) current->groups.prefetch(batch.hash[i]);
+  }
+  std::uint64_t* guesses[fold_chunk_records];
+  for (std::uint32_t i = 0; i < batch.count; ++i) {
+    guesses[i] = panes[i] == nullptr ? nullptr : panes[i]->groups.guess(batch.hash[i]);
+    __builtin_prefetch(guesses[i], 1);
+  }
+  std::uint32_t kept = 0;
+  for (std::uint32_t i = 0; i < batch.count; ++i) {
+    if (panes[i] == nullptr) continue;
+    group_table& groups = panes[i]->groups;
+    std::uint64_t* row = guesses[i];
+    if (row == nullptr || !groups.has_key(row, batch.key[i])) [[unlikely]] {
+      row = groups.find(batch.hash[i], batch.key[i]);
+      if (row == nullptr) row = groups.insert(batch.hash[i], batch.key[i]);
+      if (row == nullptr) continue;
+    }
+    batch.index[kept] = batch.index[i];
+    batch.time_us[kept] = batch.time_us[i];
+    batch.state[kept++] = groups.state(row);
+  }
+  const std::uint32_t left_out = batch.count - kept;
+  batch.count = kept;
+  update_states(program_, batch);
+  return left_out;
+}
+
+std::int64_t pane_store::next_end() const {
+  // The first pane has windows that are not out: its earliest ends one hop after its start.
+  const std::int64_t first = panes_.begin()->first + window_.hop_us;
+  if (closed_until_us_ == time_never) return first;
+  const std::int64_t next =
+      pane_start(closed_until_us_, window_.hop_us, window_.offset_us) + window_.hop_us;
+  return std::max(first, next);
+}
+
+void pane_store::emit(std::int64_t end_us, std::uint64_t rows_max, window_rows& out) {
+  const std::int64_t start_us = end_us - window_.size_us;
+  const auto from = panes_.lower_bound(start_us);
+  const auto to = panes_.lower_bound(end_us);
+  row_emitter rows(program_);
+  if (from == to) return;
+  if (std::next(from) == to) {
+    const group_table& groups = from->second->groups;
+    groups.for_each(
+        [&](std::uint64_t* row, std::uint64_t) { rows.add(groups.key(row), groups.state(row)); });
+    rows.emit(start_us, end_us, rows_max, out);
+    return;
+  }
+  memory_budget budget = unlimited_budget();
+  group_table together(program_.key_bytes, program_.empty, budget);
+  for (auto at = from; at != to; ++at) {
+    const group_table& groups = at->second->groups;
+    groups.for_each([&](std::uint64_t* row, std::uint64_t hash) {
+      std::uint64_t* sum = together.find(hash, groups.key(row));
+      if (sum == nullptr) sum = together.insert(hash, groups.key(row));
+      merge_states(program_, together.state(sum), groups.state(row));
+    });
+  }
+  together.for_each(
+      [&](std::uint64_t* row, std::uint64_t) { rows.add(together.key(row), together.state(row)); });
+  rows.emit(start_us, end_us, rows_max, out);
+}
+
+void pane_store::close(std::int64_t watermark_us, window_rows& out) {
+  while (!panes_.empty()) {
+    const std::int64_t end = next_end();
+    if (end > watermark_us) break;
+    emit(end, UINT64_MAX, out);
+    closed_until_us_ = end;
+    while (!panes_.empty() && panes_.begin()->first + window_.size_us <= end) {
+      expected_groups_ = panes_.begin()->second->groups.size();
+      panes_.erase(panes_.begin());
+    }
+  }
+  closed_until_us_ = std::max(closed_until_us_, watermark_us);
+}
+
+void pane_store::read_open(std::uint32_t rows_max, window_rows& out) {
+  const std::size_t rows_before = out.rows.size();
+  if (panes_.empty()) return;
+  const std::int64_t last = panes_.rbegin()->first + window_.size_us;
+  for (std::int64_t end = next_end(); end <= last; end += window_.hop_us) {
+    const std::uint64_t left = rows_max - (out.rows.size() - rows_before);
+    if (left == 0) break;
+    // Over a gap without panes, to the first window that has the next one.
+    const auto next = panes_.lower_bound(end - window_.size_us);
+    end = std::max(end, next->first + window_.hop_us);
+    emit(end, left, out);
+  }
+}
+
+}  // namespace millrace
