@@ -48,7 +48,8 @@ void write_streams(metrics_text& out, const std::vector<stream_status>& streams)
 }
 
 void write_backend(metrics_text& out, const backend_health& health) {
-  out.family("millrace_device_fault", "gauge", "1 while a compute device has a fault, which is named");
+  out.family("millrace_device_fault", "gauge",
+             "1 while a compute device has a fault, which is named");
   out.sample(std::uint64_t{health.fault.empty() ? 0u : 1u}, {{"fault", health.fault}});
   out.family("millrace_device_faults_total", "counter", "errors of compute devices");
   out.sample(health.faults);

@@ -94,8 +94,7 @@ struct records_of_size {
 
   records_of_size(std::size_t bytes_max, std::uint32_t record_bytes, std::uint32_t key_bytes) {
     const std::size_t stride = align_up(record_bytes, record_alignment);
-    const std::size_t count =
-        std::min<std::size_t>(bytes_max / stride, limits::batch_records_max);
+    const std::size_t count = std::min<std::size_t>(bytes_max / stride, limits::batch_records_max);
     bytes.resize(count * stride);
     std::mt19937_64 random(1);
     for (std::size_t i = 0; i < count; ++i) {
@@ -113,8 +112,8 @@ struct records_of_size {
 };
 
 void count(benchmark::State& state, std::size_t records, std::size_t bytes) {
-  state.counters["records"] = benchmark::Counter(
-      static_cast<double>(state.iterations() * records), benchmark::Counter::kIsRate);
+  state.counters["records"] = benchmark::Counter(static_cast<double>(state.iterations() * records),
+                                                 benchmark::Counter::kIsRate);
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * bytes));
 }
 

@@ -35,7 +35,8 @@ result<std::unique_ptr<backend>> make_backend(std::string_view choice, byte_view
   auto device = make_cuda_backend(wanted);
   if (device.ok()) return device;
   if (choice == "cuda") {
-    return error(error_code::unsupported, device.failure().message()).with_context("backend 'cuda'");
+    return error(error_code::unsupported, device.failure().message())
+        .with_context("backend 'cuda'");
   }
   return std::unique_ptr<backend>(
       std::make_unique<instead_of_device>(level, device.failure().message()));

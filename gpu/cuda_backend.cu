@@ -1,10 +1,9 @@
 // The backend over all devices: which one takes a batch, and what happens when one fails.
-#include "gpu/cuda_backend.h"
-
 #include <algorithm>
 #include <mutex>
 
 #include "gpu/cpu_backend.h"
+#include "gpu/cuda_backend.h"
 #include "gpu/cuda_check.cuh"
 #include "gpu/cuda_route_device.cuh"
 
@@ -22,10 +21,9 @@ class registered_memory {
       MILLRACE_CUDA_DESTROY(cudaHostUnregister(const_cast<std::byte*>(memory_.data())));
   }
   status add(byte_view memory) {
-    MILLRACE_CUDA_TRY_ALLOCATE(
-        cudaHostRegister(const_cast<std::byte*>(memory.data()), memory.size(),
-                         cudaHostRegisterPortable),
-        memory.size(), "record memory to be pinned");
+    MILLRACE_CUDA_TRY_ALLOCATE(cudaHostRegister(const_cast<std::byte*>(memory.data()),
+                                                memory.size(), cudaHostRegisterPortable),
+                               memory.size(), "record memory to be pinned");
     memory_ = memory;
     return {};
   }

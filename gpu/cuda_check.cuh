@@ -21,23 +21,23 @@ inline error cuda_error(cudaError_t code, const char* call) {
 }  // namespace millrace
 
 /// Returns the error of a call from the enclosing function (which returns a status or a result).
-#define MILLRACE_CUDA_TRY(call)                                                    \
-  do {                                                                             \
+#define MILLRACE_CUDA_TRY(call)                                                   \
+  do {                                                                            \
     if (const cudaError_t millrace_code_ = (call); millrace_code_ != cudaSuccess) \
-      return ::millrace::cuda_error(millrace_code_, #call);                        \
+      return ::millrace::cuda_error(millrace_code_, #call);                       \
   } while (false)
 
 /// The same for an allocation: the error says what the memory was for and how much it was.
-#define MILLRACE_CUDA_TRY_ALLOCATE(call, bytes, what)                                    \
-  do {                                                                                   \
-    if (const cudaError_t millrace_code_ = (call); millrace_code_ != cudaSuccess)       \
-      return ::millrace::cuda_error(millrace_code_, #call)                               \
-          .with_context(std::to_string(bytes) + " bytes of " + std::string(what));      \
+#define MILLRACE_CUDA_TRY_ALLOCATE(call, bytes, what)                              \
+  do {                                                                             \
+    if (const cudaError_t millrace_code_ = (call); millrace_code_ != cudaSuccess)  \
+      return ::millrace::cuda_error(millrace_code_, #call)                         \
+          .with_context(std::to_string(bytes) + " bytes of " + std::string(what)); \
   } while (false)
 
 /// For destructors: nobody can be told, and a device that is lost refuses everything. The error
 /// must not stay behind and be taken for that of a later call.
-#define MILLRACE_CUDA_DESTROY(call)                                      \
-  do {                                                                   \
-    if ((call) != cudaSuccess) static_cast<void>(cudaGetLastError());    \
+#define MILLRACE_CUDA_DESTROY(call)                                   \
+  do {                                                                \
+    if ((call) != cudaSuccess) static_cast<void>(cudaGetLastError()); \
   } while (false)

@@ -1,9 +1,8 @@
-#include "gpu/cuda_map_cache.cuh"
-
 #include <algorithm>
 #include <cstring>
 
 #include "base/limits.h"
+#include "gpu/cuda_map_cache.cuh"
 
 namespace millrace {
 namespace {

@@ -1,9 +1,9 @@
-#include "gpu/cuda_route_device.cuh"
-
 #include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <numeric>
+
+#include "gpu/cuda_route_device.cuh"
 
 namespace millrace {
 namespace {
@@ -33,8 +33,8 @@ std::shared_ptr<device_batch> device_batch_pool::acquire() {
 }
 
 std::uint32_t device_batch_pool::free_count() const {
-  return static_cast<std::uint32_t>(
-      std::count_if(all_.begin(), all_.end(), [](const auto& one) { return one.use_count() == 1; }));
+  return static_cast<std::uint32_t>(std::count_if(
+      all_.begin(), all_.end(), [](const auto& one) { return one.use_count() == 1; }));
 }
 
 result<cuda_route_device> cuda_route_device::create(int device, const cuda_options& options,
@@ -58,8 +58,8 @@ result<cuda_route_device> cuda_route_device::create(int device, const cuda_optio
   const batch_layout largest{.records = records,
                              .shards = limits::open_shards_max,
                              .record_bytes = options.batch_bytes_max};
-  MILLRACE_ASSIGN(made.batches_, device_batch_pool::create(device, largest,
-                                                           options.slots + options.kept_batches));
+  MILLRACE_ASSIGN(made.batches_,
+                  device_batch_pool::create(device, largest, options.slots + options.kept_batches));
   MILLRACE_ASSIGN(made.maps_, cuda_map_cache::create(device, options.slots + idle_maps));
   const std::size_t scratch_bytes =
       std::max(sort_scratch_bytes(records, limits::open_shards_max),
@@ -101,8 +101,8 @@ bool cuda_route_device::has_room() {
 }
 
 cuda_route_device::slot* cuda_route_device::find(const route_job& job) const {
-  const auto found = std::find_if(slots_.begin(), slots_.end(),
-                                  [&](const slot& one) { return one.job == &job; });
+  const auto found =
+      std::find_if(slots_.begin(), slots_.end(), [&](const slot& one) { return one.job == &job; });
   return found == slots_.end() ? nullptr : &*found;
 }
 
@@ -114,9 +114,8 @@ void cuda_route_device::leave(slot& one) {
 }
 
 status cuda_route_device::start(route_job& job, const batch_layout& layout) {
-  const auto free = std::find_if(slots_.begin(), slots_.end(), [](const slot& one) {
-    return one.state == slot_state::free;
-  });
+  const auto free = std::find_if(slots_.begin(), slots_.end(),
+                                 [](const slot& one) { return one.state == slot_state::free; });
   MILLRACE_CHECK(free != slots_.end(), "a job for a device without a free slot");
   slot& one = *free;
   one.job = &job;
@@ -138,8 +137,7 @@ status cuda_route_device::enqueue(slot& one, route_job& job, const batch_layout&
   MILLRACE_CUDA_TRY(cudaSetDevice(device_));
   MILLRACE_ASSIGN(one.map, maps_.acquire(*job.map, one.map_input.data(), stream));
   MILLRACE_TRY(send(one, job, layout));
-  MILLRACE_CUDA_TRY(
-      find_shards(one.batch->records(), one.map->ranges, one.batch->shard(), stream));
+  MILLRACE_CUDA_TRY(find_shards(one.batch->records(), one.map->ranges, one.batch->shard(), stream));
   MILLRACE_TRY(partition(one, job));
   MILLRACE_CUDA_TRY(cudaMemcpyAsync(one.output.data(), one.batch->output(), layout.output_bytes(),
                                     cudaMemcpyDeviceToHost, stream));
@@ -161,9 +159,10 @@ status cuda_route_device::send(slot& one, const route_job& job, const batch_layo
     offsets[i] = at;
     at += job.records[i].stride;
   }
-  const bool is_loaded = !registered_.empty() &&
-                         std::all_of(job.records.begin(), job.records.end(),
-                                     [&](const record_ref& record) { return is_registered(record); });
+  const bool is_loaded = !registered_.empty() && std::all_of(job.records.begin(), job.records.end(),
+                                                             [&](const record_ref& record) {
+                                                               return is_registered(record);
+                                                             });
   if (is_loaded) {
     auto* const sources = one.sources.as<const std::byte*>();
     for (std::size_t i = 0; i < job.records.size(); ++i)
@@ -195,10 +194,9 @@ status cuda_route_device::partition(slot& one, const route_job& job) {
     MILLRACE_CUDA_TRY(multisplit(batch.records(), batch.shard(), job.map->size(), batch.partition(),
                                  one.scratch.data(), stream));
   } else {
-    MILLRACE_CUDA_TRY(sort_partition(batch.records(), batch.shard(),
-                                     ascending_.as<const std::uint32_t>(), job.map->size(),
-                                     batch.partition(), one.scratch.data(), one.scratch.bytes(),
-                                     stream));
+    MILLRACE_CUDA_TRY(sort_partition(
+        batch.records(), batch.shard(), ascending_.as<const std::uint32_t>(), job.map->size(),
+        batch.partition(), one.scratch.data(), one.scratch.bytes(), stream));
   }
   return {};
 }
@@ -224,8 +222,8 @@ result<bool> cuda_route_device::finish(route_job& job) {
   copy_out(job.shard_bytes, layout.shard_bytes_at());
   // Every slot must find a batch whatever is held outside.
   const auto slots = static_cast<std::uint32_t>(slots_.size());
-  const auto running = static_cast<std::uint32_t>(
-      std::count_if(slots_.begin(), slots_.end(), [](const slot& s) { return s.batch != nullptr; }));
+  const auto running = static_cast<std::uint32_t>(std::count_if(
+      slots_.begin(), slots_.end(), [](const slot& s) { return s.batch != nullptr; }));
   if (job.keep && batches_.free_count() + running > slots) job.kept = one->batch;
   leave(*one);
   return true;

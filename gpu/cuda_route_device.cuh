@@ -21,8 +21,8 @@ class cuda_route_device {
 
   /// False: no slot is free.
   bool has_room();
-  /// Puts the job, whose layout is within the options' bounds, into a slot and starts it. An error: it is in none; what had been started of it is
-  /// left to end by itself.
+  /// Puts the job, whose layout is within the options' bounds, into a slot and starts it. An error:
+  /// it is in none; what had been started of it is left to end by itself.
   status start(route_job& job, const batch_layout& layout);
   /// True when the job is here and has ended: the outputs are filled in. False: not yet. An error:
   /// the job is here no longer, and its outputs are not filled in.
@@ -47,8 +47,8 @@ class cuda_route_device {
     cuda_map_cache::entry* map = nullptr;
     cuda_stream stream;
     cuda_event done;
-    pinned_memory input;    ///< of a batch_layout
-    pinned_memory output;   ///< of a batch_layout
+    pinned_memory input;   ///< of a batch_layout
+    pinned_memory output;  ///< of a batch_layout
     pinned_memory map_input;
     pinned_memory sources;  ///< `loaded`: addresses of the records
     device_memory device_sources;
@@ -65,7 +65,7 @@ class cuda_route_device {
   int device_ = 0;
   std::string name_;
   cuda_options options_;
-  byte_view registered_;          ///< empty: not `loaded`
+  byte_view registered_;             ///< empty: not `loaded`
   std::ptrdiff_t device_shift_ = 0;  ///< from a host address in it to the device's
   device_memory ascending_;
   cuda_map_cache maps_;

@@ -1,5 +1,3 @@
-#include "gpu/device_facts.h"
-
 #include <algorithm>
 #include <charconv>
 #include <fstream>
@@ -7,6 +5,7 @@
 #include <cuda_runtime.h>
 
 #include "gpu/cuda_check.cuh"
+#include "gpu/device_facts.h"
 
 namespace millrace {
 namespace {

@@ -19,7 +19,7 @@ struct device_facts {
   std::uint64_t memory_rate = 0;  ///< bytes/s by clock and width of the bus; 0: not told
   /// The link to the host as it is now, from the kernel's files; empty: not told. Links sleep: an
   /// idle GPU may show less than it can.
-  std::string link;           ///< "32.0 GT/s PCIe x16"
+  std::string link;             ///< "32.0 GT/s PCIe x16"
   std::uint64_t link_rate = 0;  ///< bytes/s each way before packet overhead
 };
 

@@ -58,9 +58,9 @@ __global__ void __launch_bounds__(md5_policy::threads)
   if (i >= records.count) return;
   const std::byte* const record = records.bytes + records.offsets[i];
   const record_head head = read_head(record);
-  const uint128 hash_key =
-      head.has_hash_key ? explicit_hash_key(record + sizeof(record_header))
-                        : hash_key_of(record + sizeof(record_header), head.key_bytes);
+  const uint128 hash_key = head.has_hash_key
+                               ? explicit_hash_key(record + sizeof(record_header))
+                               : hash_key_of(record + sizeof(record_header), head.key_bytes);
   shard[i] = static_cast<std::uint16_t>(find_range(ranges, hash_key));
 }
 

@@ -1,8 +1,8 @@
-#include "gpu/radix_sort.cuh"
-
 #include <bit>
 
 #include <cub/device/device_radix_sort.cuh>
+
+#include "gpu/radix_sort.cuh"
 
 namespace millrace {
 namespace {

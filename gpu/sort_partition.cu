@@ -71,8 +71,7 @@ cudaError_t sort_partition(const device_records& records, const std::uint16_t* s
   auto* const positions = reinterpret_cast<std::uint32_t*>(scratch + layout.positions);
   auto* const sorted_shards = reinterpret_cast<std::uint16_t*>(scratch + layout.shards_sorted);
   auto* const firsts = reinterpret_cast<std::uint32_t*>(scratch + layout.firsts);
-  cudaError_t code =
-      cudaMemsetAsync(out.shard_records, 0, sizeof(std::uint32_t) * shards, stream);
+  cudaError_t code = cudaMemsetAsync(out.shard_records, 0, sizeof(std::uint32_t) * shards, stream);
   if (code != cudaSuccess) return code;
   code = cudaMemsetAsync(out.shard_bytes, 0, sizeof(std::uint64_t) * shards, stream);
   if (code != cudaSuccess || records.count == 0) return code;

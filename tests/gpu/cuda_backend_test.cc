@@ -13,10 +13,8 @@
 namespace millrace {
 namespace {
 
-constexpr cuda_options small{.slots = 2,
-                             .kept_batches = 2,
-                             .batch_bytes_max = 1 << 20,
-                             .batch_records_max = 20'000};
+constexpr cuda_options small{
+    .slots = 2, .kept_batches = 2, .batch_bytes_max = 1 << 20, .batch_records_max = 20'000};
 
 class cuda_backend_test : public testing::Test {
  protected:
@@ -51,7 +49,7 @@ class cuda_backend_test : public testing::Test {
   bool lost_ = false;  // a lost device gives nothing back
   std::unique_ptr<backend> backend_;
 };
-#define START(...) \
+#define START(...)    \
   start(__VA_ARGS__); \
   if (IsSkipped() || HasFatalFailure()) return
 

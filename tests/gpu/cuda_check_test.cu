@@ -1,8 +1,7 @@
 // The three ways in which errors of CUDA's calls are dealt with.
-#include "gpu/cuda_check.cuh"
-
 #include <gtest/gtest.h>
 
+#include "gpu/cuda_check.cuh"
 #include "tests/gpu/emulation/control.h"
 
 namespace millrace {
@@ -29,7 +28,8 @@ TEST(cuda_try, returns_the_error_with_the_call_and_cudas_name_for_it) {
   EXPECT_FALSE(went_on);
   ASSERT_FALSE(failed.ok());
   EXPECT_EQ(failed.failure().code(), error_code::unavailable);
-  EXPECT_EQ(failed.failure().message(), "code: unspecified launch failure (cudaErrorLaunchFailure)");
+  EXPECT_EQ(failed.failure().message(),
+            "code: unspecified launch failure (cudaErrorLaunchFailure)");
 }
 
 TEST(cuda_try, leaves_no_error_behind_for_the_next_question) {

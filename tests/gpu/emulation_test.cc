@@ -46,6 +46,8 @@ TEST_F(emulation_test, finds_nothing_in_kernels_that_are_right) {
       ASSERT_TRUE(run(planted::counted, 3, seed, find_races)) << emulation::findings()[0];
       ASSERT_EQ(out_[0], 3u * 64);
       ASSERT_TRUE(run(planted::warp_sum, 1, seed, find_races)) << emulation::findings()[0];
+      ASSERT_EQ(out_[5], 31u * 32 / 2);
+      ASSERT_EQ(out_[40], 63u * 64 / 2 - 31u * 32 / 2);
     }
   }
 }

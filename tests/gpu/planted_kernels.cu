@@ -1,7 +1,6 @@
-#include "tests/gpu/planted_kernels.h"
-
 #include "gpu/cuda_launch.cuh"
 #include "gpu/cuda_memory.cuh"
+#include "tests/gpu/planted_kernels.h"
 
 namespace millrace {
 namespace {
@@ -36,7 +35,8 @@ __global__ void sum_warp(bool has_barrier, std::uint32_t* out) {
     if (threadIdx.x % 32 < step) other = sums[threadIdx.x + step];
     if (threadIdx.x % 32 < step) sums[threadIdx.x] += other;
   }
-  out[blockIdx.x * threads + threadIdx.x] = sums[threadIdx.x / 32 * 32 + (threadIdx.x % 32) * 0];
+  if (has_barrier) __syncwarp();
+  out[blockIdx.x * threads + threadIdx.x] = sums[threadIdx.x / 32 * 32];
 }
 
 __global__ void diverge(std::uint32_t* out) {
@@ -103,11 +103,11 @@ status run(planted which, std::uint32_t blocks, std::vector<std::uint32_t>& out)
                      which == planted::racy_count_in_blocks
                  ? 0
                  : i;
-  MILLRACE_CUDA_TRY(cudaMemcpyAsync(memory.data(), out.data(), bytes, cudaMemcpyHostToDevice,
-                                    stream.get()));
+  MILLRACE_CUDA_TRY(
+      cudaMemcpyAsync(memory.data(), out.data(), bytes, cudaMemcpyHostToDevice, stream.get()));
   MILLRACE_CUDA_TRY(start(which, blocks, memory.as<std::uint32_t>(), stream.get()));
-  MILLRACE_CUDA_TRY(cudaMemcpyAsync(out.data(), memory.data(), bytes, cudaMemcpyDeviceToHost,
-                                    stream.get()));
+  MILLRACE_CUDA_TRY(
+      cudaMemcpyAsync(out.data(), memory.data(), bytes, cudaMemcpyDeviceToHost, stream.get()));
   MILLRACE_CUDA_TRY(cudaStreamSynchronize(stream.get()));
   return {};
 }

@@ -2,7 +2,8 @@
 /// The emulated CUDA machine, as tests see it. The .cu files of gpu/ compile with the C++ compiler
 /// against the headers of this folder instead of CUDA's, and then:
 ///
-///   * every thread of a block is a fiber; which one runs next is drawn from a seed, and a fiber may
+///   * every thread of a block is a fiber; which one runs next is drawn from a seed, and a fiber
+///   may
 ///     be stopped at each access to memory that is not its own stack, at each atomic and at each
 ///     warp or block operation (the compiler marks the accesses: -fsanitize=thread, whose hooks
 ///     watch.cc provides);
@@ -10,7 +11,8 @@
 ///     barrier between them, are a finding; so is a barrier that not all threads reach at the same
 ///     place, or a warp operation that a named lane never reaches;
 ///   * shared memory is filled with noise before each block;
-///   * streams are queues: what was asked for runs later, in an order drawn from the seed that keeps
+///   * streams are queues: what was asked for runs later, in an order drawn from the seed that
+///   keeps
 ///     to streams and events, and a bit of it at each question that the host asks;
 ///   * device memory can only be touched by operations of its device: the host faults on it.
 ///
@@ -29,7 +31,7 @@ struct settings {
   /// One in so many accesses stops its fiber; 0: only barriers, warp operations and atomics do.
   std::uint32_t stop_one_in = 64;
   bool find_races = false;  ///< slow: for small launches
-  std::string driver{};  ///< not empty: there is no driver, and this is CUDA's excuse
+  std::string driver{};     ///< not empty: there is no driver, and this is CUDA's excuse
 };
 
 /// A machine as after power-on. Everything that was allocated before is gone.
@@ -51,9 +53,9 @@ void clear_findings();
 
 struct statistics {
   std::uint64_t launches = 0;
-  std::uint64_t allocations = 0;     ///< device and pinned, ever
-  std::uint64_t synchronising = 0;   ///< calls that make the host wait
-  std::uint64_t bytes_up = 0;        ///< host to device
+  std::uint64_t allocations = 0;    ///< device and pinned, ever
+  std::uint64_t synchronising = 0;  ///< calls that make the host wait
+  std::uint64_t bytes_up = 0;       ///< host to device
   std::uint64_t bytes_down = 0;
   std::uint64_t live_allocations = 0;
 };

@@ -37,7 +37,11 @@ enum cudaError_t {
   cudaErrorLaunchFailure = 719,
   cudaErrorDevicesUnavailable = 46,
 };
-enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
+enum cudaMemcpyKind {
+  cudaMemcpyHostToDevice = 1,
+  cudaMemcpyDeviceToHost = 2,
+  cudaMemcpyDeviceToDevice = 3
+};
 enum cudaDeviceAttr {
   cudaDevAttrMultiProcessorCount = 16,
   cudaDevAttrComputeCapabilityMajor = 75,
@@ -153,7 +157,8 @@ template <class Value>
 Value shuffle(unsigned mask, Value value, unsigned from, const char* operation) {
   const lane_values all = exchange(mask, to_bits(value), operation);
   if (from >= 32) return value;
-  if ((mask >> from & 1) == 0) fail_kernel(std::string(operation) + " from a lane outside the mask");
+  if ((mask >> from & 1) == 0)
+    fail_kernel(std::string(operation) + " from a lane outside the mask");
   return from_bits<Value>(all.of[from]);
 }
 }  // namespace millrace::emulation
@@ -274,8 +279,8 @@ __attribute__((noinline, no_sanitize("thread"))) Value change(Value* at, Change 
 }
 }  // namespace millrace::emulation
 
-#define MILLRACE_ATOMIC(name, type, expression)                                     \
-  inline type name(type* at, type value) {                                          \
+#define MILLRACE_ATOMIC(name, type, expression)                                               \
+  inline type name(type* at, type value) {                                                    \
     return millrace::emulation::change(at, [value](type old) -> type { return expression; }); \
   }
 MILLRACE_ATOMIC(atomicAdd, int, old + value)
@@ -296,8 +301,8 @@ MILLRACE_ATOMIC(atomicExch, unsigned, (static_cast<void>(old), value))
 MILLRACE_ATOMIC(atomicExch, unsigned long long, (static_cast<void>(old), value))
 #undef MILLRACE_ATOMIC
 inline unsigned atomicCAS(unsigned* at, unsigned expected, unsigned value) {
-  return millrace::emulation::change(
-      at, [=](unsigned old) { return old == expected ? value : old; });
+  return millrace::emulation::change(at,
+                                     [=](unsigned old) { return old == expected ? value : old; });
 }
 inline unsigned long long atomicCAS(unsigned long long* at, unsigned long long expected,
                                     unsigned long long value) {

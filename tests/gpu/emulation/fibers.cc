@@ -32,8 +32,8 @@ struct fiber {
   ucontext_t context;
   state now = state::done;
   const void* barrier_place = nullptr;
-  unsigned mask = 0;             // at_warp: who takes part
-  const char* operation = "";    // at_warp
+  unsigned mask = 0;           // at_warp: who takes part
+  const char* operation = "";  // at_warp
   std::uint64_t value = 0;
   lane_values received{};
   std::uint32_t warp_epoch = 0;

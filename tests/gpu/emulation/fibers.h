@@ -37,7 +37,7 @@ void note_access(const void* at, std::size_t bytes, access kind);
 
 // For watch.cc: who is running.
 struct thread_place {
-  std::uint32_t thread;       ///< in the grid
+  std::uint32_t thread;  ///< in the grid
   std::uint32_t block;
   std::uint32_t warp;         ///< in the grid
   std::uint32_t block_epoch;  ///< barriers of its block so far
@@ -46,7 +46,7 @@ struct thread_place {
 thread_place here();
 bool on_own_stack(const void* at);
 bool is_shared(const void* at);  ///< each block has its own: no other block's accesses count
-void forget_accesses();  ///< at each launch
+void forget_accesses();          ///< at each launch
 
 }  // namespace millrace::emulation
 

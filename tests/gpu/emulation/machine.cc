@@ -3,9 +3,9 @@
 #include <cstdio>
 #include <deque>
 #include <map>
+#include <memory>
 #include <new>
 #include <random>
-#include <memory>
 #include <vector>
 
 #include <sys/mman.h>
@@ -172,7 +172,7 @@ void reset(const settings& how) {
   for (device& one : all.devices)
     munmap(one.memory, one.bytes);
   for (const auto& [at, bytes] : all.pinned)
-    ::operator delete(const_cast<char*>(at), std::align_val_t{4096});
+    ::operator delete (const_cast<char*>(at), std::align_val_t{4096});
   all = machine{};
   all.how = how;
   all.devices.resize(how.driver.empty() ? static_cast<std::size_t>(how.devices) : 0);
@@ -261,9 +261,9 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
-  *value = attribute == cudaDevAttrMultiProcessorCount       ? 4
+  *value = attribute == cudaDevAttrMultiProcessorCount      ? 4
            : attribute == cudaDevAttrComputeCapabilityMajor ? 9
-                                                             : 0;
+                                                            : 0;
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetPCIBusId(char* text, int bytes, int device) {
@@ -321,7 +321,7 @@ cudaError_t cudaFree(void* at) {
 cudaError_t cudaHostAlloc(void** at, std::size_t bytes, unsigned) {
   MILLRACE_HEALTH();
   if (strikes(fault::out_of_memory)) return fail(cudaErrorMemoryAllocation);
-  auto* const made = static_cast<char*>(::operator new(bytes, std::align_val_t{4096}));
+  auto* const made = static_cast<char*>(::operator new (bytes, std::align_val_t{4096}));
   all.pinned[made] = bytes;
   ++here_device().counts.allocations;
   *at = made;
@@ -331,7 +331,7 @@ cudaError_t cudaFreeHost(void* at) {
   if (at == nullptr) return cudaSuccess;
   if (all.pinned.erase(static_cast<char*>(at)) == 0) return fail(cudaErrorInvalidValue);
   advance(true);
-  ::operator delete(at, std::align_val_t{4096});
+  ::operator delete (at, std::align_val_t{4096});
   return cudaSuccess;
 }
 cudaError_t cudaHostRegister(void* at, std::size_t bytes, unsigned) {

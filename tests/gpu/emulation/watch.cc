@@ -54,7 +54,8 @@ void note_races(const void* at, std::size_t bytes, access kind) {
     if (kind != access::read && unordered(byte.touched, now, shared) &&
         !(kind == access::atomic && byte.touched.kind == access::atomic))
       other = &byte.touched;
-    if (kind == access::read && byte.touched.kind == access::atomic && unordered(byte.touched, now, shared))
+    if (kind == access::read && byte.touched.kind == access::atomic &&
+        unordered(byte.touched, now, shared))
       other = &byte.touched;
     if (other != nullptr) {
       fail_kernel("race: a byte " + text(*other) + " is " + text(own) +
@@ -81,52 +82,70 @@ void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 void __tsan_vptr_update(void**, void*) {}
 void __tsan_vptr_read(void**) {}
-#define MILLRACE_HOOK(size)                                                             \
-  void __tsan_read##size(void* at) { note_access(at, size, access::read); }             \
-  void __tsan_write##size(void* at) { note_access(at, size, access::write); }           \
-  void __tsan_unaligned_read##size(void* at) { note_access(at, size, access::read); }   \
-  void __tsan_unaligned_write##size(void* at) { note_access(at, size, access::write); } \
-  void __tsan_volatile_read##size(void* at) { note_access(at, size, access::atomic); }  \
-  void __tsan_volatile_write##size(void* at) { note_access(at, size, access::atomic); }
+#define MILLRACE_HOOK(size)                     \
+  void __tsan_read##size(void* at) {            \
+    note_access(at, size, access::read);        \
+  }                                             \
+  void __tsan_write##size(void* at) {           \
+    note_access(at, size, access::write);       \
+  }                                             \
+  void __tsan_unaligned_read##size(void* at) {  \
+    note_access(at, size, access::read);        \
+  }                                             \
+  void __tsan_unaligned_write##size(void* at) { \
+    note_access(at, size, access::write);       \
+  }                                             \
+  void __tsan_volatile_read##size(void* at) {   \
+    note_access(at, size, access::atomic);      \
+  }                                             \
+  void __tsan_volatile_write##size(void* at) {  \
+    note_access(at, size, access::atomic);      \
+  }
 MILLRACE_HOOK(1)
 MILLRACE_HOOK(2)
 MILLRACE_HOOK(4)
 MILLRACE_HOOK(8)
 MILLRACE_HOOK(16)
 #undef MILLRACE_HOOK
-void __tsan_read_range(void* at, unsigned long bytes) { note_access(at, bytes, access::read); }
-void __tsan_write_range(void* at, unsigned long bytes) { note_access(at, bytes, access::write); }
+void __tsan_read_range(void* at, unsigned long bytes) {
+  note_access(at, bytes, access::read);
+}
+void __tsan_write_range(void* at, unsigned long bytes) {
+  note_access(at, bytes, access::write);
+}
 
 // Host code's own atomics (shared_ptr, counters) in files compiled that way.
-#define MILLRACE_ATOMIC(bits, type)                                                              \
-  type __tsan_atomic##bits##_load(const volatile type* at, int) {                                \
-    return __atomic_load_n(at, __ATOMIC_SEQ_CST);                                                \
-  }                                                                                              \
-  void __tsan_atomic##bits##_store(volatile type* at, type value, int) {                         \
-    __atomic_store_n(at, value, __ATOMIC_SEQ_CST);                                               \
-  }                                                                                              \
-  type __tsan_atomic##bits##_exchange(volatile type* at, type value, int) {                      \
-    return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST);                                     \
-  }                                                                                              \
-  type __tsan_atomic##bits##_fetch_add(volatile type* at, type value, int) {                     \
-    return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST);                                      \
-  }                                                                                              \
-  type __tsan_atomic##bits##_fetch_sub(volatile type* at, type value, int) {                     \
-    return __atomic_fetch_sub(at, value, __ATOMIC_SEQ_CST);                                      \
-  }                                                                                              \
-  int __tsan_atomic##bits##_compare_exchange_strong(volatile type* at, type* expected,           \
-                                                    type value, int, int) {                      \
-    return __atomic_compare_exchange_n(at, expected, value, false, __ATOMIC_SEQ_CST,             \
-                                       __ATOMIC_SEQ_CST);                                        \
-  }                                                                                              \
-  int __tsan_atomic##bits##_compare_exchange_weak(volatile type* at, type* expected, type value, \
-                                                  int, int) {                                    \
-    return __atomic_compare_exchange_n(at, expected, value, false, __ATOMIC_SEQ_CST,             \
-                                       __ATOMIC_SEQ_CST);                                        \
+#define MILLRACE_ATOMIC(bits, type)                                                                \
+  type __tsan_atomic##bits##_load(const volatile type* at, int) {                                  \
+    return __atomic_load_n(at, __ATOMIC_SEQ_CST);                                                  \
+  }                                                                                                \
+  void __tsan_atomic##bits##_store(volatile type* at, type value, int) {                           \
+    __atomic_store_n(at, value, __ATOMIC_SEQ_CST);                                                 \
+  }                                                                                                \
+  type __tsan_atomic##bits##_exchange(volatile type* at, type value, int) {                        \
+    return __atomic_exchange_n(at, value, __ATOMIC_SEQ_CST);                                       \
+  }                                                                                                \
+  type __tsan_atomic##bits##_fetch_add(volatile type* at, type value, int) {                       \
+    return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST);                                        \
+  }                                                                                                \
+  type __tsan_atomic##bits##_fetch_sub(volatile type* at, type value, int) {                       \
+    return __atomic_fetch_sub(at, value, __ATOMIC_SEQ_CST);                                        \
+  }                                                                                                \
+  int __tsan_atomic##bits##_compare_exchange_strong(volatile type* at, type* expected, type value, \
+                                                    int, int) {                                    \
+    return __atomic_compare_exchange_n(at, expected, value, false, __ATOMIC_SEQ_CST,               \
+                                       __ATOMIC_SEQ_CST);                                          \
+  }                                                                                                \
+  int __tsan_atomic##bits##_compare_exchange_weak(volatile type* at, type* expected, type value,   \
+                                                  int, int) {                                      \
+    return __atomic_compare_exchange_n(at, expected, value, false, __ATOMIC_SEQ_CST,               \
+                                       __ATOMIC_SEQ_CST);                                          \
   }
 MILLRACE_ATOMIC(8, unsigned char)
 MILLRACE_ATOMIC(32, unsigned int)
 MILLRACE_ATOMIC(64, unsigned long)
 #undef MILLRACE_ATOMIC
-void __tsan_atomic_thread_fence(int) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+void __tsan_atomic_thread_fence(int) {
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
 }
