@@ -16,6 +16,8 @@
 #include "gpu/cuda_backend.h"
 #include "gpu/cuda_memory.cuh"
 #include "gpu/device_facts.h"
+#include "gpu/extract.h"
+#include "gpu/extract_kernels.cuh"
 #include "gpu/route_kernels.cuh"
 #include "gpu/shard_map.h"
 
@@ -158,6 +160,70 @@ void hash(benchmark::State& state) {
   failed(state, hash_resident(state, load));
 }
 
+/// JSON documents of about `record_bytes` with the three fields that are extracted.
+records_of_size json_records(std::uint32_t record_bytes) {
+  records_of_size load(0, record_bytes, 8);
+  std::mt19937_64 random(1);
+  while (load.bytes.size() + record_bytes + 64 < limits::batch_bytes_max &&
+         load.offsets.size() < limits::batch_records_max) {
+    std::string data = "{\"user\":\"user-" + std::to_string(random() % 100'000) +
+                       "\",\"took\":" + std::to_string(random() % 1000) + ".5,\"status\":200";
+    const std::size_t rest = record_bytes - std::min<std::size_t>(record_bytes, data.size() + 32);
+    if (rest > 0) data += ",\"rest\":\"" + std::string(rest, 'x') + "\"";
+    data += "}";
+    const std::size_t at = load.bytes.size();
+    load.offsets.push_back(static_cast<std::uint32_t>(at));
+    load.bytes.resize(at + record_stride(8, data.size(), false));
+    write_record(&load.bytes[at], "key-0001", std::as_bytes(std::span(data)), nullptr);
+  }
+  return load;
+}
+
+result<std::monostate> extract_resident(benchmark::State& state) {
+  MILLRACE_CUDA_TRY(cudaSetDevice(0));
+  const records_of_size load = json_records(static_cast<std::uint32_t>(state.range(0)));
+  const std::vector<field_plan> fields{
+      {.name = "user", .type = field_type::string, .source = json_source{"user"}},
+      {.name = "took", .type = field_type::float64, .source = json_source{"took"}},
+      {.name = "status", .type = field_type::int64, .source = json_source{"status"}}};
+  MILLRACE_ASSIGN(const extractor plan, extractor::compile(record_layout::json, ',', fields));
+  const auto records = static_cast<std::uint32_t>(load.offsets.size());
+  const std::vector<device_run> one_run{{.shard = 0, .reserved = 0, .first = 0}};
+  MILLRACE_ASSIGN(const cuda_stream stream, make_stream(0));
+  const auto send = [&](const void* from, std::size_t count,
+                        std::size_t slack) -> result<device_memory> {
+    MILLRACE_ASSIGN(device_memory made, allocate_device(count + slack, 0, "input"));
+    MILLRACE_CUDA_TRY(
+        cudaMemcpyAsync(made.data(), from, count, cudaMemcpyHostToDevice, stream.get()));
+    return made;
+  };
+  MILLRACE_ASSIGN(const device_memory tables, send(plan.tables().data(), plan.tables().size(), 0));
+  MILLRACE_ASSIGN(const device_memory bytes, send(load.bytes.data(), load.bytes.size(), 64));
+  MILLRACE_ASSIGN(const device_memory offsets, send(load.offsets.data(), 4ull * records, 0));
+  MILLRACE_ASSIGN(const device_memory runs, send(one_run.data(), sizeof(device_run), 0));
+  const std::vector<std::uint32_t> zeros(records);
+  MILLRACE_ASSIGN(const device_memory shard, send(zeros.data(), 2ull * records, 0));
+  MILLRACE_ASSIGN(const device_memory rank, send(zeros.data(), 4ull * records, 0));
+  MILLRACE_ASSIGN(const device_memory out,
+                  allocate_device(sizeof(field_value) * 3 * records, 0, "fields"));
+  const extract_batch batch{.records = {bytes.data(), offsets.as<const std::uint32_t>(), records},
+                            .shard = shard.as<const std::uint16_t>(),
+                            .rank = rank.as<const std::uint32_t>(),
+                            .runs = runs.as<const device_run>(),
+                            .arrival_us = 0};
+  for (auto _ : state) {
+    MILLRACE_CUDA_TRY(
+        extract_fields(batch, {tables.data()}, out.as<field_value>(), records, stream.get()));
+    MILLRACE_CUDA_TRY(cudaStreamSynchronize(stream.get()));
+  }
+  count(state, records, load.bytes.size());
+  return std::monostate{};
+}
+
+void extract(benchmark::State& state) {
+  failed(state, extract_resident(state));
+}
+
 /// Whole batches from host memory to routes in host memory, as many in flight as there are slots.
 void route(benchmark::State& state, backend& compute, std::size_t in_flight,
            const records_of_size& load) {
@@ -221,6 +287,10 @@ void register_all() {
   benchmark::RegisterBenchmark("md5/resident", hash)
       ->ArgNames({"key", "shards"})
       ->ArgsProduct({{8, 16, 32, 64, 256}, {4, 4096}})
+      ->UseRealTime();
+  benchmark::RegisterBenchmark("extract/resident", extract)
+      ->ArgNames({"record"})
+      ->ArgsProduct({{100, 300, 1024}})
       ->UseRealTime();
   const auto sizes = [](benchmark::internal::Benchmark* one) {
     one->ArgNames({"record", "shards"})
