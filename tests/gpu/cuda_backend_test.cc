@@ -153,6 +153,23 @@ TEST_F(cuda_backend_test, forgets_shard_maps_and_learns_them_again) {
       expect_right(load, map);
 }
 
+TEST_F(cuda_backend_test, routes_by_a_map_that_another_batch_has_just_sent) {
+  auto first = route_workload::make(300, user_key);
+  auto second = route_workload::make(200, user_key);
+  for (seed_ = 1; seed_ <= 10; ++seed_) {
+    START();
+    const auto map = shard_map::even(50);
+    route_job one = first.job(map);
+    route_job two = second.job(map);
+    ASSERT_TRUE(backend_->submit(one));
+    ASSERT_TRUE(backend_->submit(two));
+    wait(two);
+    wait(one);
+    first.expect_routed(map);
+    second.expect_routed(map);
+  }
+}
+
 TEST_F(cuda_backend_test, allocates_nothing_and_waits_for_nothing_after_create) {
   START();
   if (is_real_machine()) GTEST_SKIP() << "counted by the emulated machine alone";
