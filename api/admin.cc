@@ -94,10 +94,13 @@ http_response admin::ready() {
     if (!faults.empty()) faults += ',';
     append_json_string(faults, one);
   }
+  // The same goes for a device: the CPU does its work.
+  std::string device_fault;
+  append_json_string(device_fault, parts_.streams.health_of_backend().fault);
   // The port opens after recovery, so that part is always true here.
   return answer(ready ? 200 : 503, fmt::format("{{\"ready\":{},\"recovered\":true,\"reasons\":[{}],"
-                                               "\"view_faults\":[{}]}}\n",
-                                               ready, reasons, faults));
+                                               "\"view_faults\":[{}],\"device_fault\":{}}}\n",
+                                               ready, reasons, faults, device_fault));
 }
 
 http_response admin::streams(const http_request& request) {

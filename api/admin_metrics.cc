@@ -47,6 +47,17 @@ void write_streams(metrics_text& out, const std::vector<stream_status>& streams)
     out.sample(std::uint64_t{one.blocked.empty() ? 0u : 1u}, {{"stream", one.description.name}});
 }
 
+void write_backend(metrics_text& out, const backend_health& health) {
+  out.family("millrace_device_fault", "gauge",
+             "1 while a compute device has a fault, which is named");
+  out.sample(std::uint64_t{health.fault.empty() ? 0u : 1u}, {{"fault", health.fault}});
+  out.family("millrace_device_faults_total", "counter", "errors of compute devices");
+  out.sample(health.faults);
+  out.family("millrace_device_batches_moved_total", "counter",
+             "batches that the CPU routed because a device could not");
+  out.sample(health.batches_moved);
+}
+
 void write_process(metrics_text& out) {
   rusage used{};
   getrusage(RUSAGE_SELF, &used);
@@ -72,6 +83,7 @@ http_response admin::metrics() {
   out.family("millrace_build_info", "gauge", "1, labelled with the version");
   out.sample(std::uint64_t{1},
              {{"version", parts_.version}, {"backend", parts_.streams.describe_backend()}});
+  write_backend(out, parts_.streams.health_of_backend());
   write_counters(out, parts_.counters);
   if (auto streams = parts_.streams.list(); streams.ok()) write_streams(out, *streams);
   views_.write_metrics(out);

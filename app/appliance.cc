@@ -60,6 +60,7 @@ status appliance::start_pipeline() {
   pipeline_options wanted;
   wanted.data_directory = options_.data;
   wanted.backend = options_.backend;
+  wanted.record_memory = {memory_->base(), memory_->bytes()};
   wanted.engine = engine_of(options_.flush_engine);
   wanted.busy_poll = options_.busy_poll;
   wanted.log.segment_bytes = options_.segment_bytes;

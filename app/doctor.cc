@@ -12,6 +12,7 @@
 #include "app/parse.h"
 #include "base/limits.h"
 #include "gpu/backend.h"
+#include "gpu/device_facts.h"
 #include "ingest/dpdk_port.h"
 
 namespace millrace {
@@ -76,6 +77,24 @@ void show_disk(const disk_facts& disk, const std::string& directory) {
     advice("the kernel allows no io_uring: writes are made by threads, which costs some CPU");
 }
 
+void show_gpus() {
+  const auto devices = read_devices();
+  if (!devices.ok()) return line("", devices.failure().message());
+  for (const device_facts& gpu : *devices) {
+    line("gpu", fmt::format("{}, compute capability {}, {} multiprocessors, at {}", gpu.name,
+                            gpu.capability, gpu.multiprocessors, gpu.pci));
+    std::string text = fmt::format("{} of {} free", bytes_text(gpu.memory_free_bytes),
+                                   bytes_text(gpu.memory_bytes));
+    if (gpu.memory_rate > 0)
+      text += ", " + format_rate(static_cast<double>(gpu.memory_rate), "bytes/s") + " by its clock";
+    line("", text);
+    line("", gpu.link.empty()
+                 ? "its link to the host is not told"
+                 : fmt::format("link {} now, {} each way before packets", gpu.link,
+                               format_rate(static_cast<double>(gpu.link_rate), "bytes/s")));
+  }
+}
+
 /// Of what a terabyte an hour needs, what is scarcest here.
 void show_limit(const cpu_facts& cpu, const memory_facts& memory, const disk_facts& disk,
                 const std::vector<nic_facts>& nics) {
@@ -115,6 +134,7 @@ int run_doctor(const doctor_options& options) {
   show_nics(nics);
   line("dpdk", dpdk_version() == "none" ? "not in this build" : dpdk_version());
   line("cuda", cuda_driver());
+  show_gpus();
   if (auto compute = make_backend("auto"); compute.ok()) line("backend", (*compute)->describe());
 
   // The data directory may not be there yet: its parent's disk is the same one.

@@ -1,6 +1,6 @@
 #pragma once
 /// The contract of a compute backend: what is done to a batch of records between arrival and log.
-/// Two implementations: the CPU (cpu_backend.h), and CUDA in a later step; they give the same
+/// Two implementations, the CPU (cpu_backend.h) and CUDA (cuda_backend.h), which give the same
 /// answers bit for bit. Submit and poll: nothing here blocks, nothing allocates after create.
 #include <memory>
 #include <span>
@@ -12,6 +12,10 @@
 #include "gpu/shard_map.h"
 
 namespace millrace {
+
+/// What a device keeps of a batch that it routed: the records and where each went. Only the fold of
+/// the same device looks into it; whoever holds it keeps it there.
+class device_batch;
 
 /// One batch to route. The caller owns everything and leaves it alone from submit() until poll()
 /// has said true.
@@ -27,9 +31,21 @@ struct route_job {
   /// Per ordinal of the map: how many records and how many bytes (strides).
   std::span<std::uint32_t> shard_records;  ///< map->size()
   std::span<std::uint64_t> shard_bytes;    ///< map->size()
+
+  /// Asks for the device's copy of the batch, to fold it later without sending it again. The answer
+  /// may be null: on the CPU, or when as many are kept as there is room for.
+  bool keep = false;
+  std::shared_ptr<const device_batch> kept{};
 };
 
-/// One thread.
+/// How a backend fares; a fault never stops it, its work goes to the CPU then.
+struct backend_health {
+  std::string fault;                ///< what is wrong with a device now; empty: nothing
+  std::uint64_t faults = 0;         ///< errors of devices so far
+  std::uint64_t batches_moved = 0;  ///< batches that the CPU took over from a device
+};
+
+/// One thread, but for describe() and health(): any.
 class backend {
  public:
   virtual ~backend() = default;
@@ -41,10 +57,13 @@ class backend {
 
   /// "cpu (avx512)": for logs and doctor.
   virtual std::string describe() const = 0;
+  virtual backend_health health() const { return {}; }
 };
 
-/// `choice`: "auto", "cpu" or "cuda". "auto" takes the best that this machine has; "cuda" where
-/// there is none is an `unsupported` error.
-result<std::unique_ptr<backend>> make_backend(std::string_view choice);
+/// `choice`: "auto", "cpu" or "cuda". "auto" takes the best that this machine has, and describe()
+/// says why it is the CPU; "cuda" where there is none is an `unsupported` error. `record_memory`:
+/// where records lie, which outlives the backend; a device may register it.
+result<std::unique_ptr<backend>> make_backend(std::string_view choice,
+                                              byte_view record_memory = {});
 
 }  // namespace millrace

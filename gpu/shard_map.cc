@@ -1,6 +1,7 @@
 #include "gpu/shard_map.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <string>
 #include <utility>
@@ -16,6 +17,11 @@ std::uint32_t choose_bucket_bits(std::size_t ranges) {
   return static_cast<std::uint32_t>(std::clamp(bits, 8, 16));
 }
 
+std::uint64_t next_id() {
+  static std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
 error invalid(std::string message) {
   return {error_code::invalid_argument, "shard map: " + std::move(message)};
 }
@@ -23,7 +29,8 @@ error invalid(std::string message) {
 }  // namespace
 
 shard_map::shard_map(std::vector<uint128> starts, std::vector<shard_index> shards)
-    : starts_(std::move(starts)),
+    : id_(next_id()),
+      starts_(std::move(starts)),
       shards_(std::move(shards)),
       bucket_bits_(choose_bucket_bits(starts_.size())) {
   const std::uint32_t buckets = 1u << bucket_bits_;

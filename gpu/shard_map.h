@@ -23,6 +23,9 @@ class shard_map {
   /// shard i starts at i * floor(2^128 / count).
   static shard_map even(std::uint32_t count);
 
+  /// The same number for copies of one map, another one for every other map: what a device's cache
+  /// of maps knows them by.
+  std::uint64_t id() const { return id_; }
   std::uint32_t size() const { return static_cast<std::uint32_t>(starts_.size()); }
   const std::vector<uint128>& starts() const { return starts_; }
   shard_index shard(shard_ordinal ordinal) const { return shards_[ordinal.value]; }
@@ -40,6 +43,7 @@ class shard_map {
  private:
   shard_map(std::vector<uint128> starts, std::vector<shard_index> shards);
 
+  std::uint64_t id_;
   std::vector<uint128> starts_;
   std::vector<shard_index> shards_;
   std::vector<std::uint16_t> bucket_first_;

@@ -22,6 +22,7 @@ namespace millrace {
 struct pipeline_options {
   std::string data_directory;
   std::string backend = "auto";
+  byte_view record_memory;  ///< where doors keep records; outlives the pipeline
   log_options log;
   flush_engine engine = flush_engine::automatic;
   std::uint32_t batches_max = 64;  ///< waiting for one stream, over all doors
@@ -100,6 +101,7 @@ class pipeline : public batch_sink {
 
   virtual const counter_set& counters() const = 0;
   virtual std::string describe_backend() const = 0;
+  virtual backend_health health_of_backend() const = 0;
 };
 
 }  // namespace millrace

@@ -45,6 +45,7 @@ class pipeline_core final : public pipeline {
   result_lookup& results() override { return *results_; }
   const counter_set& counters() const override { return ground_->counters; }
   std::string describe_backend() const override { return compute_->describe(); }
+  backend_health health_of_backend() const override { return compute_->health(); }
 
   // stream_admin.cc
   result<stream_description> create_stream(const std::string& name, std::uint32_t shards,

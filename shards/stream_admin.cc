@@ -23,7 +23,7 @@ result<std::unique_ptr<pipeline>> pipeline::open(const pipeline_options& options
                                                  std::vector<recovered_stream>& recovered) {
   MILLRACE_ASSIGN(data_lock lock, data_lock::acquire(options.data_directory));
   MILLRACE_ASSIGN(auto streams, catalog::open(options.data_directory + "/catalog.db"));
-  MILLRACE_ASSIGN(auto compute, make_backend(options.backend));
+  MILLRACE_ASSIGN(auto compute, make_backend(options.backend, options.record_memory));
   auto made = std::make_unique<pipeline_core>(options, std::move(lock), std::move(streams),
                                               std::move(compute));
   MILLRACE_TRY(made->recover(recovered));

@@ -178,19 +178,26 @@ TEST_P(cpu_backend_test, says_what_it_is) {
   EXPECT_EQ(backend_->describe(), "cpu (" + std::string(to_string(GetParam())) + ")");
 }
 
-TEST(make_backend, gives_the_cpu_for_cpu_and_auto) {
-  for (const char* const choice : {"cpu", "auto"}) {
-    const auto made = make_backend(choice);
-    ASSERT_TRUE(made.ok()) << choice;
-    EXPECT_TRUE((*made)->describe().starts_with("cpu ("));
-  }
+TEST(make_backend, gives_the_cpu_where_it_is_asked_for) {
+  const auto made = make_backend("cpu");
+  ASSERT_TRUE(made.ok());
+  EXPECT_TRUE((*made)->describe().starts_with("cpu ("));
+}
+
+TEST(make_backend, gives_the_best_there_is_for_auto) {
+  const auto made = make_backend("auto");
+  ASSERT_TRUE(made.ok());
+  const auto cuda = make_backend("cuda");
+  EXPECT_EQ((*made)->describe().starts_with("cuda ("), cuda.ok());
+  EXPECT_EQ((*made)->describe().starts_with("cpu ("), !cuda.ok());
 }
 
 TEST(make_backend, refuses_what_it_cannot_give) {
   const auto cuda = make_backend("cuda");
-  ASSERT_FALSE(cuda.ok());
-  EXPECT_EQ(cuda.failure().code(), error_code::unsupported);
-  EXPECT_EQ(cuda.failure().message(), "backend 'cuda': this build has no CUDA backend");
+  if (!cuda.ok()) {
+    EXPECT_EQ(cuda.failure().code(), error_code::unsupported);
+    EXPECT_TRUE(cuda.failure().message().starts_with("backend 'cuda': "));
+  }
   const auto other = make_backend("gpu");
   ASSERT_FALSE(other.ok());
   EXPECT_EQ(other.failure().code(), error_code::invalid_argument);

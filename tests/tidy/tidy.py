@@ -38,8 +38,10 @@ FENCES = [
     (r"pcap(/.*)?\.h", ["ingest/*.cc"], 1),
     (r"zlib\.h", ["api/*.cc"], 1),
     (r"nghttp2/.*", ["api/http_h2.cc"], 1),
+    (r"cuda_runtime\.h|cub/.*", ["gpu/*.cu", "gpu/*.cuh"], 99),
     (r"g(test|mock)/.*", [], 0),
     (r"benchmark/.*", [], 0),
+    (r"sanitizer/.*", [], 0),
     (r"hiredis/.*", [], 0),
     # Instruction sets are chosen at run time in few places; the rest is plain C++.
     (r"(immintrin|x86intrin|nmmintrin|wmmintrin|cpuid)\.h",
@@ -51,7 +53,7 @@ FENCES = [
 SYSTEM_HEADERS = re.compile(
     r"[a-z_0-9]+$|(sys|linux|net|netinet|arpa|asm)/[a-z_0-9/]+\.h$|"
     r"(unistd|fcntl|poll|pthread|sched|errno|signal|netdb|dlfcn|ifaddrs|termios|string|stdint|"
-    r"stddef|stdlib|stdio|time|limits|malloc|dirent|endian|spawn|ftw|execinfo|getopt|libgen)\.h$")
+    r"stddef|stdlib|stdio|time|limits|malloc|dirent|endian|spawn|ftw|execinfo|getopt|libgen|ucontext)\.h$")
 
 CODE = FOLDERS + ["bench", "tests"]
 PRODUCT = FOLDERS
@@ -82,7 +84,7 @@ BANNED = [
     (r"(?<!\w)signal\s*\(\s*(SIG\w+|\d+)\s*,\s*(?!SIG_)", CODE, [], "sigaction, or signalfd"),
 ]
 
-TEXT_SUFFIXES = (".h", ".cc", ".cu", ".py", ".md", ".txt", ".cmake", ".json", ".toml", ".sh", ".yml",
+TEXT_SUFFIXES = (".h", ".cc", ".cu", ".cuh", ".py", ".md", ".txt", ".cmake", ".json", ".toml", ".sh", ".yml",
                  ".service")
 PRIVATE = [
     (re.compile(r"(?<![\w.])/(work|home/\w+|root)/"), "a path of somebody's machine",
@@ -124,7 +126,7 @@ class Tree:
         return self._texts[name]
 
     def sources(self):
-        return [n for n in self.files if n.endswith((".h", ".cc", ".cu")) and n.split("/")[0] in CODE]
+        return [n for n in self.files if n.endswith((".h", ".cc", ".cu", ".cuh")) and n.split("/")[0] in CODE]
 
 
 def blank(match):
@@ -201,7 +203,7 @@ def check_fences(tree):
 def check_banned(tree):
     compiled = [(re.compile(p), places, exempt, instead) for p, places, exempt, instead in BANNED]
     for name in tree.sources():
-        if name.endswith(".cu"):
+        if name.endswith((".cu", ".cuh")):
             continue
         code = COMMENT_OR_STRING.sub(blank, tree.text(name))
         for pattern, places, exempt, instead in compiled:
@@ -215,7 +217,7 @@ def check_banned(tree):
 def check_headers_shape(tree):
     for name in tree.sources():
         text = tree.text(name)
-        if name.endswith(".h") and not text.lstrip().startswith("#pragma once"):
+        if name.endswith((".h", ".cuh")) and not text.lstrip().startswith("#pragma once"):
             yield f"{name}:1: a header starts with #pragma once"
         for pattern, limit in LENGTHS:
             lines = text.count("\n")
@@ -227,7 +229,7 @@ def check_cmake_lists(tree):
     for name in tree.sources():
         folder = os.path.dirname(name)
         base = os.path.basename(name)
-        if name.startswith("tests/") and name.endswith(".h"):
+        if name.startswith("tests/") and name.endswith((".h", ".cuh")):
             continue  # helpers: CMake finds them by the sources that include them
         # A file is listed by the CMakeLists.txt of its folder, or by one above it with its path.
         listed = False
