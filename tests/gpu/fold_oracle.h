@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/record_format.h"
 #include "gpu/extract.h"
 #include "gpu/fold.h"
