@@ -6,11 +6,9 @@ namespace millrace {
 namespace {
 
 /// update(words of the part, value's bits, record of the batch) for each value that is not null.
-/// Always inline: GCC 12 takes some of these for functions without effect, and drops their calls.
 template <class Update>
-__attribute__((always_inline)) inline void for_values(const state_part& part,
-                                                      const fold_batch& batch, std::uint32_t first,
-                                                      Update update) {
+void for_values(const state_part& part, const fold_batch& batch, std::uint32_t first,
+                Update update) {
   const field_value* const column = batch.chunk->column(part.column);
   for (std::uint32_t i = first; i < batch.count; ++i) {
     const field_value& value = column[batch.index[i]];

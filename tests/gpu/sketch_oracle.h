@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/endian.h"
 #include "gpu/ddsketch.h"
 #include "gpu/fold.h"
 #include "gpu/hyperloglog.h"
