@@ -146,10 +146,11 @@ void pane_store::snapshot(std::vector<std::byte>& out) const {
   for (const auto& [start, one] : panes_) {
     entry.start_us = start;
     entry.end_us = start + window_.hop_us;
-    one->groups.for_each([&](std::uint64_t* row, std::uint64_t) {
-      const std::uint64_t* const state = one->groups.state(row);
+    auto& groups = one->groups;
+    groups.for_each([&](std::uint64_t* row, std::uint64_t) {
+      const std::uint64_t* const state = groups.state(row);
       if (state[0] == 0) return;
-      entry.key = one->groups.key(row).view();
+      entry.key = groups.key(row).view();
       save_state(program_, state, entry);
       writer.add(entry);
     });
