@@ -79,8 +79,8 @@ struct result_value {
 struct window_rows {
   struct row {
     std::int64_t start_us = 0;
-    std::int64_t end_us = 0;  ///< exclusive
-    std::uint32_t key_offset = 0;
+    std::int64_t end_us = 0;       ///< exclusive
+    std::uint64_t key_offset = 0;  ///< in `keys`, which may pass 4 GiB
     std::uint32_t key_bytes = 0;
   };
   std::vector<row> rows;
