@@ -20,6 +20,7 @@ constexpr std::uint32_t read_failures_max = 40;
 view_lane::view_lane(std::shared_ptr<const stream_log> log, std::vector<view_keeper*> views,
                      std::unique_ptr<window_fold> fold, const checkpoint_policy& policy)
     : log_(std::move(log)),
+      blocks_(log_),
       views_(std::move(views)),
       fold_(std::move(fold)),
       policy_(policy),
@@ -56,7 +57,7 @@ int view_lane::do_work(const lane_times& now, std::span<const known_shard> shard
 // --- blocks --------------------------------------------------------------------------------------
 
 void view_lane::read_next(const lane_times& now) {
-  auto step = log_->next_block(place_, read_failures_ >= read_failures_max);
+  auto step = blocks_.next(place_, read_failures_ >= read_failures_max);
   if (!step.ok()) {
     if (step.failure().code() == error_code::corrupt) {
       lose(state::log_lost, step.failure());

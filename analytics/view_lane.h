@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "analytics/read_ahead.h"
 #include "analytics/view_keeper.h"
 #include "gpu/fold.h"
 #include "shards/stream_log.h"
@@ -79,6 +80,7 @@ class view_lane {
   void lose(state what, const error& why);
 
   const std::shared_ptr<const stream_log> log_;
+  read_ahead blocks_;
   const std::vector<view_keeper*> views_;
   const std::unique_ptr<window_fold> fold_;
   const checkpoint_policy policy_;
