@@ -29,6 +29,12 @@ struct host_view {
   std::int64_t closed_until_us = time_never;
 };
 
+/// An error of a device names it.
+status on(const fold_device& device, status&& what) {
+  if (what.ok()) return {};
+  return std::move(what).failure().with_context("device " + std::to_string(device.device()));
+}
+
 class cuda_fold final : public window_fold {
  public:
   static result<std::unique_ptr<window_fold>> create(std::vector<view_plan> plans,
@@ -116,6 +122,7 @@ status cuda_fold::make_views(std::vector<view_plan> plans) {
 }
 
 status cuda_fold::make_devices(const cuda_fold_options& options) {
+  if (views_.empty()) return error(error_code::unsupported, "sessions are folded by the CPU");
   int count = 0;
   if (const cudaError_t code = cudaGetDeviceCount(&count); code != cudaSuccess) {
     static_cast<void>(cudaGetLastError());
@@ -183,13 +190,11 @@ bool cuda_fold::submit(fold_job& job) {
 
 status cuda_fold::begin(fold_job& job) {
   folding_ = &device_for(job);
-  if (!folding_->fits(job)) {
-    return error(error_code::exhausted, "a block is larger than what a device is given");
-  }
+  MILLRACE_TRY(folding_->check_size(job));
   std::vector<view_room> rooms;
   for (std::size_t v = 0; v < views_.size(); ++v)
     rooms.push_back(room_for(v, *folding_));
-  return folding_->start(job, parts_, rooms);
+  return on(*folding_, folding_->start(job, parts_, rooms));
 }
 
 void cuda_fold::fold_rest(fold_job& job) {
@@ -232,9 +237,9 @@ status cuda_fold::bring_home(std::uint32_t view, std::int64_t watermark_us) {
         state.panes(), [&](std::int64_t start) { return start + hop_us <= watermark_us; });
     if (!any) continue;
     fetched_groups groups;
-    MILLRACE_TRY(device.select());
-    MILLRACE_TRY(state.fetch(watermark_us, device.stage(), groups));
-    MILLRACE_TRY(state.drop(watermark_us, device.stage()));
+    MILLRACE_TRY(on(device, device.select()));
+    MILLRACE_TRY(on(device, state.fetch(watermark_us, device.stage(), groups)));
+    MILLRACE_TRY(on(device, state.drop(watermark_us, device.stage())));
     absorb(one.program, groups, *one.windows);
   }
   return {};
@@ -262,8 +267,8 @@ status cuda_fold::gather(std::uint32_t view, host_view& into) const {
   MILLRACE_TRY(into.windows->restore(reader));
   for (const fold_device& device : devices_) {
     fetched_groups groups;
-    MILLRACE_TRY(device.select());
-    MILLRACE_TRY(device.state(view).fetch(INT64_MAX, device.stage(), groups));
+    MILLRACE_TRY(on(device, device.select()));
+    MILLRACE_TRY(on(device, device.state(view).fetch(INT64_MAX, device.stage(), groups)));
     absorb(one.program, groups, *into.windows);
   }
   return {};
@@ -348,8 +353,8 @@ status cuda_fold::restore_panes(std::uint32_t view, byte_view snapshot) {
     one.windows->absorb(entry.start_us, key.key(), key.hash(), entry.state.data(), entry.sketches);
   }
   fold_device& device = devices_[next_++ % devices_.size()];
-  MILLRACE_TRY(device.select());
-  return device.state(view).load(open, device.stage());
+  MILLRACE_TRY(on(device, device.select()));
+  return on(device, device.state(view).load(open, device.stage()));
 }
 
 }  // namespace

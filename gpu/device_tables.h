@@ -13,6 +13,8 @@
 /// HyperLogLog's bin is eight registers, a byte each.
 #include <cstdint>
 
+#include "gpu/host_device.h"
+
 namespace millrace {
 
 /// What the tables hold now.
@@ -67,25 +69,27 @@ inline constexpr std::uint64_t slot_free = 0;
 inline constexpr std::uint64_t slot_busy = 1;  ///< its row is being written
 inline constexpr std::uint64_t slot_tag_mask = 0xffffffff00000000u;
 
-inline constexpr std::uint64_t make_slot(std::uint64_t hash, std::uint32_t row) {
+MILLRACE_HOST_DEVICE inline constexpr std::uint64_t make_slot(std::uint64_t hash,
+                                                              std::uint32_t row) {
   return (hash & slot_tag_mask) | (row + 2u);
 }
-inline constexpr bool has_row(std::uint64_t slot) {
+MILLRACE_HOST_DEVICE inline constexpr bool has_row(std::uint64_t slot) {
   return static_cast<std::uint32_t>(slot) > 1;
 }
-inline constexpr std::uint32_t row_of_slot(std::uint64_t slot) {
+MILLRACE_HOST_DEVICE inline constexpr std::uint32_t row_of_slot(std::uint64_t slot) {
   return static_cast<std::uint32_t>(slot) - 2;
 }
 
 /// A bin of a sketch: the row, which of its sketches, the bin.
 inline constexpr std::uint32_t sketch_bin_bits = 18;
 inline constexpr std::uint32_t sketch_number_bits = 8;
-inline constexpr std::uint64_t make_sketch_key(std::uint32_t row, std::uint32_t sketch,
-                                               std::uint32_t bin) {
+MILLRACE_HOST_DEVICE inline constexpr std::uint64_t make_sketch_key(std::uint32_t row,
+                                                                    std::uint32_t sketch,
+                                                                    std::uint32_t bin) {
   return (std::uint64_t{row} + 1) << (sketch_bin_bits + sketch_number_bits) |
          std::uint64_t{sketch} << sketch_bin_bits | bin;
 }
-inline constexpr std::uint32_t row_of_sketch(std::uint64_t key) {
+MILLRACE_HOST_DEVICE inline constexpr std::uint32_t row_of_sketch(std::uint64_t key) {
   return static_cast<std::uint32_t>(key >> (sketch_bin_bits + sketch_number_bits)) - 1;
 }
 

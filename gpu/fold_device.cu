@@ -53,6 +53,8 @@ result<fold_device> fold_device::create(int device, std::span<const fold_program
   MILLRACE_ASSIGN(made.runs_up_, allocate_pinned(runs_bytes, device, "runs"));
   MILLRACE_ASSIGN(made.runs_, allocate_device(runs_bytes, device, "runs"));
   MILLRACE_ASSIGN(made.times_, allocate_device(sizeof(std::int64_t) * records, device, "times"));
+  MILLRACE_ASSIGN(made.found_rows_,
+                  allocate_device(sizeof(std::uint32_t) * records, device, "groups' rows"));
   const std::size_t tiles = select_tiles(records);
   MILLRACE_ASSIGN(made.tile_best_, allocate_device(sizeof(std::int64_t) * tiles, device, "tiles"));
   MILLRACE_ASSIGN(made.tile_heads_,
@@ -108,9 +110,18 @@ status fold_device::select() const {
   return {};
 }
 
-bool fold_device::fits(const fold_job& job) const {
-  return records_of(job) <= options_.block_records_max &&
-         bytes_of(job) <= options_.block_bytes_max && job.runs.size() <= limits::open_shards_max;
+status fold_device::check_size(const fold_job& job) const {
+  if (records_of(job) <= options_.block_records_max && bytes_of(job) <= options_.block_bytes_max &&
+      job.runs.size() <= limits::open_shards_max) {
+    return {};
+  }
+  return error(error_code::exhausted,
+               "a block of " + std::to_string(records_of(job)) + " records, " +
+                   std::to_string(bytes_of(job)) + " bytes and " + std::to_string(job.runs.size()) +
+                   " shards is over the device's room for " +
+                   std::to_string(options_.block_records_max) + " records, " +
+                   std::to_string(options_.block_bytes_max) + " bytes and " +
+                   std::to_string(limits::open_shards_max) + " shards");
 }
 
 // --- up ------------------------------------------------------------------------------------------
@@ -245,14 +256,18 @@ status fold_device::fold_view(const view& one, const fold_records& block,
                                     .late = one.late.as<device_late>(),
                                     .counts = counts},
                                    stream));
-  MILLRACE_CUDA_TRY(fold_groups(
-      {.block = block,
-       .columns = columns,
-       .program = one.tables.program(),
-       .time_us = times_.as<const std::int64_t>(),
-       .tables = one.state.tables(room.groups_max, room.panes_max, room.closed_until_us),
-       .counts = counts},
-      stream));
+  const group_work groups{
+      .block = block,
+      .columns = columns,
+      .program = one.tables.program(),
+      .time_us = times_.as<const std::int64_t>(),
+      .row = found_rows_.as<std::uint32_t>(),
+      .tables = one.state.tables(room.groups_max, room.panes_max, room.closed_until_us),
+      .counts = counts};
+  MILLRACE_CUDA_TRY(find_groups(groups, stream));
+  MILLRACE_CUDA_TRY(fold_groups(groups, stream));
+  MILLRACE_CUDA_TRY(fold_places(groups, stream));
+  MILLRACE_CUDA_TRY(fold_sketches(groups, stream));
   MILLRACE_CUDA_TRY(
       cudaMemcpyAsync(one.report.data(), counts, sizeof *counts, cudaMemcpyDeviceToHost, stream));
   MILLRACE_CUDA_TRY(cudaMemcpyAsync(one.report.data() + counters_at, one.state.counters(),

@@ -34,7 +34,8 @@ class fold_device {
                                     std::span<const fold_pass> passes,
                                     const cuda_fold_options& options);
 
-  bool fits(const fold_job& job) const;
+  /// An error says how it is too large.
+  status check_size(const fold_job& job) const;
   /// Routing has left the block's records here.
   bool has(const fold_job& job) const;
   /// Starts the block; `parts[v]` is what view v has of the job. An error: the state is lost.
@@ -91,7 +92,9 @@ class fold_device {
   device_memory block_;    ///< the same
   pinned_memory runs_up_;  ///< device_run of each, then runs of ordinals
   device_memory runs_;
+  // Of the view that is being folded:
   device_memory times_;
+  device_memory found_rows_;
   device_memory tile_best_;
   device_memory tile_heads_;
   pinned_memory details_;  ///< late records and new panes of one view

@@ -1,4 +1,4 @@
-#include <cstring>
+#include <algorithm>
 
 #include "gpu/fold_device_program.cuh"
 #include "gpu/table_block.h"
@@ -32,6 +32,8 @@ result<fold_tables> fold_tables::send(const fold_program& program, int device,
       .part_count = static_cast<std::uint16_t>(program.parts.size()),
       .column_count = static_cast<std::uint16_t>(program.columns.size()),
       .has_sketches = !program.sketches.empty(),
+      .has_places = std::ranges::any_of(program.parts,
+                                        [](const state_part& one) { return is_place(one.kind); }),
       .time_column = program.time_column ? std::int32_t{*program.time_column} : -1,
       .state_words = program.state_words(),
       .size_us = window.size_us,

@@ -19,6 +19,7 @@ struct device_program {
   std::uint16_t part_count;
   std::uint16_t column_count;
   bool has_sketches;
+  bool has_places;           ///< first, last
   std::int32_t time_column;  ///< -1: arrival time
   std::uint32_t state_words;
   std::int64_t size_us;

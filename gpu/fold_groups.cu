@@ -4,9 +4,7 @@
 #include "gpu/cuda_launch.cuh"
 #include "gpu/fold_kernels.cuh"
 #include "gpu/group_lookup.cuh"
-#include "gpu/sketch_update.cuh"
 #include "gpu/warp_peers.cuh"
-#include "gpu/window_math.h"
 
 namespace millrace {
 namespace {
@@ -25,7 +23,6 @@ struct fold_policy {
 struct near_states {
   std::uint64_t words[fold_policy::near_words];
   std::uint32_t rows[fold_policy::near_rows_max];
-  std::uint32_t left_out;
 };
 static_assert(sizeof(near_states) <= 48 * 1024, "shared memory of every device");
 
@@ -109,104 +106,21 @@ __device__ inline void fold_extreme(const warp_peers& peers, bool is_least, std:
   }
 }
 
-/// first and last: four words at once, so the row is locked, but only for a record that may win.
-__device__ inline void take_place_in_row(part_kind kind, std::uint64_t* row, std::uint64_t* at,
-                                         const std::uint64_t* own) {
-  const std::uint64_t time = load_now(at);
-  if (kind == part_kind::first ? own[0] > time : own[0] < time) return;
-  for (;;) {
-    if (atomicCAS(lock_at(row), 0u, 1u) != 0) continue;
-    __threadfence();
-    std::uint64_t there[4];
-    for (int i = 0; i < 4; ++i)
-      there[i] = load_now(at + i);
-    take_place(kind, there, own);
-    for (int i = 0; i < 4; ++i)
-      store_now(at + i, there[i]);
-    __threadfence();
-    atomicExch(lock_at(row), 0u);
-    return;
-  }
-}
-
-__device__ inline void fold_place(const warp_peers& peers, part_kind kind, std::uint64_t* own,
-                                  std::uint64_t* row, std::uint64_t* at) {
-  peers.join([&](int lane, bool takes) {
-    std::uint64_t other[4];
-    for (int i = 0; i < 4; ++i)
-      other[i] = __shfl_sync(all_lanes, own[i], lane);
-    if (takes) take_place(kind, own, other);
-  });
-  if (at != nullptr) take_place_in_row(kind, row, at, own);
-}
-
-__device__ inline void fold_sketch(const group_work& work, const state_part& part,
-                                   std::uint32_t sketch, const field_value& value,
-                                   std::uint32_t row) {
-  const sketch_request request = row == no_row ? sketch_request{} : request_of(part, value);
-  const std::uint64_t key = request.is_wanted ? make_sketch_key(row, sketch, request.bin) : 0;
-  if (part.kind == part_kind::distinct) {
-    if (key != 0) raise_register(find_bin(work.tables, key), request.registers);
-    return;
-  }
-  const std::uint32_t same = __match_any_sync(all_lanes, key);
-  if (key == 0 || (same & ((1u << threadIdx.x % 32) - 1)) != 0) return;
-  device_words::add(find_bin(work.tables, key), static_cast<std::uint64_t>(__popc(same)));
-}
-
-/// Where memory is short: true when every sketch of the record has its bin.
-__device__ inline bool reserve_bins(const group_work& work, std::uint32_t place,
-                                    std::uint32_t row) {
-  std::uint32_t sketch = 0;
-  for (std::uint32_t p = 0; p < work.program.part_count; ++p) {
-    const state_part& part = work.program.parts[p];
-    if (!is_sketch(part.kind)) continue;
-    const sketch_request request = request_of(part, work.columns.at(part.column, place));
-    if (request.is_wanted &&
-        find_bin(work.tables, make_sketch_key(row, sketch, request.bin)) == nullptr) {
-      return false;
-    }
-    ++sketch;
-  }
-  return true;
-}
-
-/// The row that the record goes to; no_row: it is left out.
-__device__ inline std::uint32_t row_of(const group_work& work, std::uint32_t place) {
-  const device_program& program = work.program;
-  const record_key key = read_key(program, work.columns, place);
-  if (key.bytes == key_too_long) return no_row;
-  const std::int64_t pane_us = pane_start(work.time_us[place], program.hop_us, program.offset_us);
-  if (!find_pane(work.tables, pane_us, program.size_us)) return no_row;
-  const std::uint32_t row = find_group(work.tables, program, pane_us, key);
-  if (row == no_row || !program.has_sketches || work.tables.sketches_fit) return row;
-  return reserve_bins(work, place, row) ? row : no_row;
-}
-
 /// One record a lane.
 __device__ inline void fold_warp(const group_work& work, near_states& near,
                                  std::uint32_t near_count, std::uint32_t place) {
-  const bool goes_on = place < work.block.records.count && work.time_us[place] != time_never;
-  if (!__any_sync(all_lanes, goes_on)) return;
-  const std::uint32_t row = goes_on ? row_of(work, place) : no_row;
-  __syncwarp();
+  const std::uint32_t row = place < work.block.records.count ? work.row[place] : no_row;
   const bool is_in = row != no_row;
-  const std::uint32_t lost = __ballot_sync(all_lanes, goes_on && !is_in);
-  if (threadIdx.x % 32 == 0 && lost != 0) atomicAdd(&near.left_out, __popc(lost));
+  if (!__any_sync(all_lanes, is_in)) return;
   const warp_peers peers(row, is_in);
-  std::uint64_t* const own_row = peers.leads() ? row_at(work.tables, row) : nullptr;
   std::uint64_t* const state = peers.leads() ? state_for(near, near_count, work, row) : nullptr;
-  std::uint32_t sketch = 0;
   for (std::uint32_t p = 0; p < work.program.part_count; ++p) {
     const state_part part = work.program.parts[p];
+    if (is_sketch(part.kind) || is_place(part.kind)) continue;
     field_value value;
     if (is_in && part.kind != part_kind::records) value = work.columns.at(part.column, place);
     const bool is_value = is_in && (part.kind == part_kind::records || !value.is_null());
     const std::uint32_t values = __ballot_sync(all_lanes, is_value);
-    if (is_sketch(part.kind)) {
-      fold_sketch(work, part, sketch++, value, row);
-      continue;
-    }
     std::uint64_t* const at =
         (peers.lanes() & values) != 0 && peers.leads() ? state + part.word : nullptr;
     const double number = is_value ? number_of(part.type, value.bits) : 0;
@@ -233,20 +147,8 @@ __device__ inline void fold_warp(const group_work& work, near_states& near,
         fold_extreme(peers, part.kind == part_kind::least, ordered, at);
         break;
       }
-      default: {
-        std::uint64_t own[4];
-        for (std::uint64_t& word : own)
-          word = empty_word(part.kind);
-        if (is_value) {
-          const device_run run = work.block.runs[run_of_place(work.block, place)];
-          place_words({work.time_us[place], run.shard, run.first + (place - run.place)}, value.bits,
-                      own);
-        }
-        // In the row itself: what the block has near has no lock.
-        fold_place(peers, part.kind, own, own_row,
-                   at == nullptr ? nullptr : state_at(work.tables, row) + part.word);
+      default:
         break;
-      }
     }
   }
 }
@@ -259,17 +161,15 @@ __device__ inline void flush_near(const group_work& work, near_states& near,
     const std::uint64_t* const from = near.words + i * work.program.state_words;
     for (std::uint32_t p = 0; p < work.program.part_count; ++p) {
       const state_part& part = work.program.parts[p];
-      if (part.kind != part_kind::first && part.kind != part_kind::last) {
-        merge_part<device_words>(part, to, from);
-      }
+      if (!is_place(part.kind)) merge_part<device_words>(part, to, from);
     }
   }
 }
 
-__global__ void __launch_bounds__(fold_policy::threads) fold_kernel(group_work work) {
+__global__ void __launch_bounds__(fold_policy::threads)
+    fold_kernel(const __grid_constant__ group_work work) {
   __shared__ near_states near;
   const std::uint32_t near_count = near_rows(work.program);
-  if (threadIdx.x == 0) near.left_out = 0;
   for (std::uint32_t i = threadIdx.x; i < near_count; i += fold_policy::threads)
     near.rows[i] = no_row;
   const std::uint32_t words = near_count * work.program.state_words;
@@ -281,9 +181,6 @@ __global__ void __launch_bounds__(fold_policy::threads) fold_kernel(group_work w
     fold_warp(work, near, near_count, first + round * fold_policy::threads);
   __syncthreads();
   flush_near(work, near, near_count);
-  if (threadIdx.x == 0 && near.left_out != 0) {
-    device_words::add(&work.counts->left_out, near.left_out);
-  }
 }
 
 }  // namespace

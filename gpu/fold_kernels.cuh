@@ -48,15 +48,23 @@ std::uint32_t select_tiles(std::uint32_t records);
 /// select_records.cu
 cudaError_t select_records(const select_work& work, cudaStream_t stream);
 
-/// fold_groups.cu: the records that go on, into their groups.
+/// The records that go on, into their groups, step by step.
 struct group_work {
   fold_records block;
   device_columns columns;
   device_program program;
   const std::int64_t* time_us;
+  std::uint32_t* row;  ///< a place: of its group, or no_row
   device_tables tables;
   device_counts* counts;
 };
+/// find_groups.cu: finds or makes the rows; a record that has no room is left out and counted.
+cudaError_t find_groups(const group_work& work, cudaStream_t stream);
+/// fold_groups.cu: counts, sums, least and greatest values into the rows.
 cudaError_t fold_groups(const group_work& work, cudaStream_t stream);
+/// fold_places.cu: first and last.
+cudaError_t fold_places(const group_work& work, cudaStream_t stream);
+/// fold_sketches.cu
+cudaError_t fold_sketches(const group_work& work, cudaStream_t stream);
 
 }  // namespace millrace

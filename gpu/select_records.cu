@@ -68,7 +68,8 @@ __device__ inline stretch scan_warp(stretch own) {
   return own;
 }
 
-__global__ void __launch_bounds__(select_policy::threads) scan_tile(select_work work) {
+__global__ void __launch_bounds__(select_policy::threads)
+    scan_tile(const __grid_constant__ select_work work) {
   __shared__ stretch warps[select_policy::warps];
   const std::uint32_t place = blockIdx.x * select_policy::threads + threadIdx.x;
   const scan_record one = read_record(work, place);
@@ -139,39 +140,58 @@ __device__ inline std::int64_t newest_before(const select_work& work, tile_stora
   return one.is_head ? work.clocks[one.run].newest_us : before;
 }
 
-__global__ void __launch_bounds__(select_policy::threads) select_tile(select_work work) {
+/// What becomes of a record.
+enum class fate : std::uint32_t { none, filtered, no_time, late, goes_on, goes_on_ahead };
+
+__device__ MILLRACE_NOINLINE bool passes_filter(const select_work& work, std::uint32_t place) {
+  return run_filter(work.program.filter, [&](std::uint16_t column) -> const field_value& {
+    return work.columns.at(column, place);
+  });
+}
+
+__device__ inline fate fate_of(const select_work& work, std::uint32_t place, const scan_record& one,
+                               std::int64_t watermark) {
+  if (place >= work.block.records.count) return fate::none;
+  if (work.program.filter != nullptr && !passes_filter(work, place)) return fate::filtered;
+  if (!one.has_time) return fate::no_time;
+  if (one.time_us < watermark) return fate::late;
+  return one.is_future ? fate::goes_on_ahead : fate::goes_on;
+}
+
+__device__ inline void note_late(const select_work& work, const device_late& record) {
+  const atomic_word at = atomicAdd(as_atomic(&work.counts->late), atomic_word{1});
+  work.late[at] = record;
+}
+
+/// The newest time of a run, by its last record.
+__device__ inline void note_newest(const select_work& work, std::uint32_t place, std::uint32_t run,
+                                   std::int64_t newest_us) {
+  const bool is_last =
+      place + 1 == work.block.records.count ||
+      (run + 1 < work.block.run_count && work.block.runs[run + 1].place == place + 1);
+  if (is_last) work.newest_us[run] = newest_us;
+}
+
+__global__ void __launch_bounds__(select_policy::threads)
+    select_tile(const __grid_constant__ select_work work) {
   __shared__ tile_storage storage;
   if (threadIdx.x < counts_end) storage.counts[threadIdx.x] = 0;
   const std::uint32_t place = blockIdx.x * select_policy::threads + threadIdx.x;
-  const bool is_record = place < work.block.records.count;
   const scan_record one = read_record(work, place);
   std::int64_t newest = time_never;
   const std::int64_t before = newest_before(work, storage, one, newest);  // has a barrier
-
-  const bool is_taken = is_record && (work.program.filter == nullptr ||
-                                      run_filter(work.program.filter, [&](std::uint16_t column) {
-                                        return work.columns.at(column, place);
-                                      }));
+  const bool is_record = place < work.block.records.count;
+  if (is_record) note_newest(work, place, one.run, newest);
   const std::int64_t watermark =
       is_record ? shard_watermark(before, work.clocks[one.run].floor_us, work.program.delay_us)
                 : time_never;
-  const bool in_time = is_taken && one.has_time;
-  const bool is_late = in_time && one.time_us < watermark;
-  const bool goes_on = in_time && !is_late;
-  if (is_record) {
-    work.time_us[place] = goes_on ? one.time_us : time_never;
-    const bool is_last =
-        place + 1 == work.block.records.count ||
-        (one.run + 1 < work.block.run_count && work.block.runs[one.run + 1].place == place + 1);
-    if (is_last) work.newest_us[one.run] = newest;
-  }
-  if (is_late) {
-    const atomic_word at = atomicAdd(as_atomic(&work.counts->late), atomic_word{1});
-    work.late[at] = {one.time_us, watermark, place, 0};
-  }
-  count_flag(storage, filtered, is_record && !is_taken);
-  count_flag(storage, no_time, is_taken && !one.has_time);
-  count_flag(storage, future, goes_on && one.is_future);
+  const fate what = fate_of(work, place, one, watermark);
+  const bool goes_on = what == fate::goes_on || what == fate::goes_on_ahead;
+  if (is_record) work.time_us[place] = goes_on ? one.time_us : time_never;
+  if (what == fate::late) note_late(work, {one.time_us, watermark, place, 0});
+  count_flag(storage, filtered, what == fate::filtered);
+  count_flag(storage, no_time, what == fate::no_time);
+  count_flag(storage, future, what == fate::goes_on_ahead);
   count_flag(storage, selected, goes_on);
   const std::uint32_t wrong =
       __reduce_add_sync(0xffffffffu, is_record ? count_nulls(work, place) : 0);

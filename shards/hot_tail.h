@@ -25,6 +25,9 @@ class hot_tail {
     std::shared_ptr<const device_batch> device;  ///< what routing left on a device; may be null
   };
 
+  /// Of the newest blocks only: what devices hold is little, and a view that keeps up is near.
+  static constexpr std::size_t device_blocks_max = 4;
+
   /// Adds the newest block and lets the oldest go.
   void push(block newest);
   void clear();

@@ -221,7 +221,8 @@ struct run_options {
 
 /// Folds a block into `fold`, one clock a run and view.
 inline void fold_block(window_fold& fold, const stream_cutter::block& block,
-                       std::vector<view_clocks>& clocks, std::vector<fold_job::view_part>& parts) {
+                       std::vector<view_clocks>& clocks, std::vector<fold_job::view_part>& parts,
+                       std::shared_ptr<const device_batch> device = nullptr) {
   std::vector<std::vector<shard_clock>> per_run(clocks.size());
   for (std::size_t v = 0; v < clocks.size(); ++v) {
     for (const fold_run& run : block.runs) {
@@ -229,8 +230,10 @@ inline void fold_block(window_fold& fold, const stream_cutter::block& block,
     }
     parts[v].clocks = per_run[v];
   }
-  fold_job job{
-      .runs = block.runs, .arrival_us = block.arrival_us, .device = nullptr, .views = parts};
+  fold_job job{.runs = block.runs,
+               .arrival_us = block.arrival_us,
+               .device = std::move(device),
+               .views = parts};
   ASSERT_TRUE(fold.submit(job));
   for (;;) {
     const result<bool> done = fold.poll(job);
