@@ -1,5 +1,5 @@
-// first and last: a thread a record. The lanes of a group agree upon one before it meets the group's
-// row.
+// first and last: a thread a record. The lanes of a group agree upon one before it meets the
+// group's row.
 #include "gpu/cuda_launch.cuh"
 #include "gpu/fold_kernels.cuh"
 #include "gpu/group_lookup.cuh"

@@ -210,8 +210,7 @@ TEST_F(CudaFoldFaults, where_there_is_a_device_it_folds_unless_all_are_sessions)
   EXPECT_EQ((*make_fold("auto", some))->describe(),
             "cuda (emulated device 0, 2 devices; sessions on the CPU)");
   some.pop_back();
-  EXPECT_EQ((*make_fold("auto", some))->describe(),
-            "cpu; no CUDA: sessions are folded by the CPU");
+  EXPECT_EQ((*make_fold("auto", some))->describe(), "cpu; no CUDA: sessions are folded by the CPU");
   EXPECT_EQ((*make_fold("cpu", plans()))->describe().substr(0, 3), "cpu");
 }
 
