@@ -60,6 +60,8 @@ status appliance::start_pipeline() {
   pipeline_options wanted;
   wanted.data_directory = options_.data;
   wanted.backend = options_.backend;
+  for (const view_plan& plan : options_.views)
+    wanted.folded_streams.push_back(plan.stream);
   wanted.record_memory = {memory_->base(), memory_->bytes()};
   wanted.engine = engine_of(options_.flush_engine);
   wanted.busy_poll = options_.busy_poll;

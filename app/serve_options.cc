@@ -41,7 +41,9 @@ constexpr std::array settings{
                   &s::keys},
     serve_setting{"allow_unauthenticated", "", "listen beyond loopback without keys", toggle,
                   &s::allow_unauthenticated},
-    serve_setting{"backend", "auto|cuda|cpu", "what routes records to shards", text, &s::backend},
+    serve_setting{"backend", "auto|cuda|cpu",
+                  "what routes records and folds views; auto: a GPU where there are views", text,
+                  &s::backend},
     serve_setting{
         "ack", "durable|written",
         "ack when on the disk, or already when the kernel has it (loses on power failure)", text,

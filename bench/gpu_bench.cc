@@ -1,16 +1,14 @@
 // The CUDA side beside its ceilings, on a machine with a GPU: copies between pinned memory and the
 // device, keys hashed where they lie, whole batches routed from host memory, and the same on one
 // core. Without a GPU it says so and fails.
-#include <algorithm>
+#include "bench/gpu_bench.h"
+
 #include <cstdio>
 #include <cstring>
-#include <random>
-#include <string>
 #include <vector>
 
 #include <benchmark/benchmark.h>
 
-#include "base/endian.h"
 #include "base/limits.h"
 #include "gpu/cpu_backend.h"
 #include "gpu/cuda_backend.h"
@@ -25,19 +23,6 @@ namespace millrace {
 namespace {
 
 constexpr std::size_t copy_bytes = 64 * limits::mib;
-
-/// Leaves the benchmark with the error's text.
-template <class Value>
-bool failed(benchmark::State& state, const result<Value>& outcome) {
-  if (outcome.ok()) return false;
-  state.SkipWithError(outcome.failure().message().c_str());
-  return true;
-}
-bool failed(benchmark::State& state, cudaError_t code) {
-  if (code == cudaSuccess) return false;
-  state.SkipWithError(cudaGetErrorString(code));
-  return true;
-}
 
 /// Two streams, each with pinned and device memory.
 struct copy_rig {
@@ -88,37 +73,6 @@ void copy(benchmark::State& state, direction which) {
                           static_cast<std::int64_t>(copy_bytes));
 }
 
-/// Records of one size with keys of one size, all different, one after another.
-struct records_of_size {
-  std::vector<std::byte> bytes;
-  std::vector<record_ref> records;
-  std::vector<std::uint32_t> offsets;
-
-  records_of_size(std::size_t bytes_max, std::uint32_t record_bytes, std::uint32_t key_bytes) {
-    const std::size_t stride = align_up(record_bytes, record_alignment);
-    const std::size_t count = std::min<std::size_t>(bytes_max / stride, limits::batch_records_max);
-    bytes.resize(count * stride);
-    std::mt19937_64 random(1);
-    for (std::size_t i = 0; i < count; ++i) {
-      std::string key(key_bytes, 'k');
-      const std::string digits = std::to_string(random() % 100'000'000);
-      std::copy_n(digits.begin(), std::min<std::size_t>(digits.size(), key.size()), key.begin());
-      const std::vector<std::byte> data(record_bytes - sizeof(record_header) - key.size());
-      write_record(&bytes[i * stride], key, data, nullptr);
-      records.push_back({.bytes = &bytes[i * stride],
-                         .stride = static_cast<std::uint32_t>(stride),
-                         .key_bytes = static_cast<std::uint16_t>(key.size())});
-      offsets.push_back(static_cast<std::uint32_t>(i * stride));
-    }
-  }
-};
-
-void count(benchmark::State& state, std::size_t records, std::size_t bytes) {
-  state.counters["records"] = benchmark::Counter(static_cast<double>(state.iterations() * records),
-                                                 benchmark::Counter::kIsRate);
-  state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * bytes));
-}
-
 /// MD5 and range lookup of keys that are on the device already.
 result<std::monostate> hash_resident(benchmark::State& state, const records_of_size& load) {
   MILLRACE_CUDA_TRY(cudaSetDevice(0));
@@ -160,35 +114,13 @@ void hash(benchmark::State& state) {
   failed(state, hash_resident(state, load));
 }
 
-/// JSON documents of about `record_bytes` with the three fields that are extracted.
-records_of_size json_records(std::uint32_t record_bytes) {
-  records_of_size load(0, record_bytes, 8);
-  std::mt19937_64 random(1);
-  while (load.bytes.size() + record_bytes + 64 < limits::batch_bytes_max &&
-         load.offsets.size() < limits::batch_records_max) {
-    std::string data = "{\"user\":\"user-" + std::to_string(random() % 100'000) +
-                       "\",\"took\":" + std::to_string(random() % 1000) + ".5,\"status\":200";
-    const std::size_t rest = record_bytes - std::min<std::size_t>(record_bytes, data.size() + 32);
-    if (rest > 0) data += ",\"rest\":\"" + std::string(rest, 'x') + "\"";
-    data += "}";
-    const std::size_t at = load.bytes.size();
-    load.offsets.push_back(static_cast<std::uint32_t>(at));
-    load.bytes.resize(at + record_stride(8, data.size(), false));
-    write_record(&load.bytes[at], "key-0001", std::as_bytes(std::span(data)), nullptr);
-  }
-  return load;
-}
-
 result<std::monostate> extract_resident(benchmark::State& state) {
   MILLRACE_CUDA_TRY(cudaSetDevice(0));
   const records_of_size load = json_records(static_cast<std::uint32_t>(state.range(0)));
-  const std::vector<field_plan> fields{
-      {.name = "user", .type = field_type::string, .source = json_source{"user"}},
-      {.name = "took", .type = field_type::float64, .source = json_source{"took"}},
-      {.name = "status", .type = field_type::int64, .source = json_source{"status"}}};
+  const std::vector<field_plan> fields = json_fields();
   MILLRACE_ASSIGN(const extractor plan, extractor::compile(record_layout::json, ',', fields));
   const auto records = static_cast<std::uint32_t>(load.offsets.size());
-  const std::vector<device_run> one_run{{.shard = 0, .reserved = 0, .first = 0}};
+  const std::vector<device_run> one_run{{.first = 0, .shard = 0, .place = 0}};
   MILLRACE_ASSIGN(const cuda_stream stream, make_stream(0));
   const auto send = [&](const void* from, std::size_t count,
                         std::size_t slack) -> result<device_memory> {
@@ -201,19 +133,18 @@ result<std::monostate> extract_resident(benchmark::State& state) {
   MILLRACE_ASSIGN(const device_memory bytes, send(load.bytes.data(), load.bytes.size(), 64));
   MILLRACE_ASSIGN(const device_memory offsets, send(load.offsets.data(), 4ull * records, 0));
   MILLRACE_ASSIGN(const device_memory runs, send(one_run.data(), sizeof(device_run), 0));
-  const std::vector<std::uint32_t> zeros(records);
-  MILLRACE_ASSIGN(const device_memory shard, send(zeros.data(), 2ull * records, 0));
-  MILLRACE_ASSIGN(const device_memory rank, send(zeros.data(), 4ull * records, 0));
   MILLRACE_ASSIGN(const device_memory out,
                   allocate_device(sizeof(field_value) * 3 * records, 0, "fields"));
-  const extract_batch batch{.records = {bytes.data(), offsets.as<const std::uint32_t>(), records},
-                            .shard = shard.as<const std::uint16_t>(),
-                            .rank = rank.as<const std::uint32_t>(),
-                            .runs = runs.as<const device_run>(),
-                            .arrival_us = 0};
+  const fold_records block{.records = {bytes.data(), offsets.as<const std::uint32_t>(), records},
+                           .runs = runs.as<const device_run>(),
+                           .run_count = 1,
+                           .arrival_us = 0,
+                           .shard = nullptr,
+                           .rank = nullptr,
+                           .run_of_ordinal = nullptr};
   for (auto _ : state) {
     MILLRACE_CUDA_TRY(
-        extract_fields(batch, {tables.data()}, out.as<field_value>(), records, stream.get()));
+        extract_fields(block, {tables.data()}, {out.as<field_value>(), records}, stream.get()));
     MILLRACE_CUDA_TRY(cudaStreamSynchronize(stream.get()));
   }
   count(state, records, load.bytes.size());
@@ -300,6 +231,7 @@ void register_all() {
   sizes(benchmark::RegisterBenchmark("route/copied", route_cuda, cuda_transfer::copied));
   sizes(benchmark::RegisterBenchmark("route/loaded", route_cuda, cuda_transfer::loaded));
   sizes(benchmark::RegisterBenchmark("route/one_core", route_cpu));
+  register_fold_benchmarks();
 }
 
 }  // namespace

@@ -66,6 +66,10 @@ MILLRACE_HOST_DEVICE inline constexpr bool is_sketch(part_kind kind) {
   return kind == part_kind::distinct || kind == part_kind::quantiles;
 }
 
+MILLRACE_HOST_DEVICE inline constexpr bool is_place(part_kind kind) {
+  return kind == part_kind::first || kind == part_kind::last;
+}
+
 /// Where a record stands among those that first and last choose from.
 struct record_place {
   std::int64_t time_us;

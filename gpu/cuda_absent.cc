@@ -1,5 +1,6 @@
 // What a build without CUDA has in place of the .cu files.
 #include "gpu/cuda_backend.h"
+#include "gpu/cuda_fold.h"
 #include "gpu/device_facts.h"
 
 namespace millrace {
@@ -16,6 +17,11 @@ bool has_cuda_build() {
 }
 
 result<std::unique_ptr<backend>> make_cuda_backend(const cuda_options&) {
+  return absent();
+}
+
+result<std::unique_ptr<window_fold>> make_cuda_fold(std::vector<view_plan>,
+                                                    const cuda_fold_options&) {
   return absent();
 }
 

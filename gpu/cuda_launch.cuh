@@ -5,6 +5,10 @@
 
 #include <cuda_runtime.h>
 
+/// Of a device function whose registers and branches are apart from those of its kernel, so that
+/// neither spills. (CUDA's own word for it is a macro that standard headers do not survive.)
+#define MILLRACE_NOINLINE __attribute__((noinline))
+
 namespace millrace {
 
 inline std::uint32_t blocks_for(std::uint64_t items, std::uint32_t items_per_block) {

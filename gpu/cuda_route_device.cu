@@ -224,7 +224,10 @@ result<bool> cuda_route_device::finish(route_job& job) {
   const auto slots = static_cast<std::uint32_t>(slots_.size());
   const auto running = static_cast<std::uint32_t>(std::count_if(
       slots_.begin(), slots_.end(), [](const slot& s) { return s.batch != nullptr; }));
-  if (job.keep && batches_.free_count() + running > slots) job.kept = one->batch;
+  if (job.keep && batches_.free_count() + running > slots) {
+    one->batch->set_parts(job.shard_records);
+    job.kept = one->batch;
+  }
   leave(*one);
   return true;
 }

@@ -2,6 +2,7 @@
 /// A batch in a device's memory: what routing reads and writes there, and what folding finds.
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/types.h"
@@ -37,6 +38,7 @@ class device_batch {
   static result<std::shared_ptr<device_batch>> create(int device, const batch_layout& largest) {
     auto made = std::make_shared<device_batch>();
     made->device_ = device;
+    made->parts_.reserve(largest.shards);
     MILLRACE_ASSIGN(made->input_, allocate_device(largest.input_bytes() + batch_layout::slack_bytes,
                                                   device, "a batch on the device"));
     MILLRACE_ASSIGN(made->output_,
@@ -44,7 +46,22 @@ class device_batch {
     return std::move(made);
   }
 
+  /// A shard that has records of the batch.
+  struct shard_part {
+    std::uint16_t ordinal;
+    std::uint32_t records;
+  };
+
   int device() const { return device_; }
+  /// By ordinal; of a batch that is kept.
+  const std::vector<shard_part>& parts() const { return parts_; }
+  void set_parts(std::span<const std::uint32_t> shard_records) {
+    parts_.clear();
+    for (std::size_t i = 0; i < shard_records.size(); ++i) {
+      if (shard_records[i] != 0)
+        parts_.push_back({static_cast<std::uint16_t>(i), shard_records[i]});
+    }
+  }
   const batch_layout& layout() const { return layout_; }
   void set_layout(const batch_layout& layout) { layout_ = layout; }
 
@@ -65,6 +82,7 @@ class device_batch {
  private:
   int device_ = 0;
   batch_layout layout_;
+  std::vector<shard_part> parts_;
   device_memory input_;
   device_memory output_;
 };

@@ -130,8 +130,8 @@ result<std::unique_ptr<window_fold>> make_cpu_fold(std::vector<view_plan> plans)
 /// number.
 result<std::unique_ptr<window_fold>> make_cpu_fold_on(unsigned threads,
                                                       std::vector<view_plan> plans);
-/// `choice` as of make_backend(): "auto", "cpu" or "cuda". All are the CPU's fold today: there is
-/// none on a device yet.
+/// `choice` as of make_backend(): "auto", "cpu" or "cuda". The last two take the devices of this
+/// machine (cuda_fold.h), or the CPU where there are none; describe() says why.
 result<std::unique_ptr<window_fold>> make_fold(std::string_view choice,
                                                std::vector<view_plan> plans);
 

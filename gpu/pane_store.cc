@@ -70,6 +70,29 @@ std::uint32_t pane_store::fold(fold_batch& batch) {
   return left_out;
 }
 
+void pane_store::absorb(std::int64_t start_us, key_ref key, std::uint64_t hash,
+                        const std::uint64_t* state,
+                        std::span<const std::vector<sketch_entry>> sketches) {
+  std::unique_ptr<pane>& one = panes_[start_us];
+  if (one == nullptr) one = std::make_unique<pane>(program_, budget_);
+  std::uint64_t* row = one->groups.find(hash, key);
+  if (row == nullptr) row = one->groups.insert(hash, key);
+  MILLRACE_CHECK(row != nullptr, "memory for a group from elsewhere");
+  std::uint64_t* const into = one->groups.state(row);
+  std::size_t sketch = 0;
+  for (const state_part& part : program_.parts) {
+    if (!is_sketch(part.kind)) {
+      merge_part<plain_words>(part, into, state);
+      continue;
+    }
+    for (const sketch_entry& entry : sketches[sketch]) {
+      MILLRACE_CHECK(one->sketches.put(into[part.word], entry, part.kind == part_kind::distinct),
+                     "memory for a sketch from elsewhere");
+    }
+    ++sketch;
+  }
+}
+
 std::int64_t pane_store::next_end() const {
   // The first pane has windows that are not out: its earliest ends one hop after its start.
   const std::int64_t first = panes_.begin()->first + window_.hop_us;

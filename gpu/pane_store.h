@@ -22,6 +22,12 @@ class pane_store final : public window_store {
   void snapshot(std::vector<std::byte>& out) const override;
   status restore(snapshot_reader& from) override;
 
+  bool has_pane(std::int64_t start_us) const { return panes_.contains(start_us); }
+  /// Adds a group's state from elsewhere to what is there of the group, whatever the plan's limits
+  /// say; `sketches` as in a snapshot_entry.
+  void absorb(std::int64_t start_us, key_ref key, std::uint64_t hash, const std::uint64_t* state,
+              std::span<const std::vector<sketch_entry>> sketches);
+
  private:
   struct pane {
     pane(const fold_program& program, memory_budget& budget)

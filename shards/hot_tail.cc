@@ -8,6 +8,9 @@ namespace millrace {
 void hot_tail::push(block newest) {
   bytes_ += newest.buffer->capacity();
   blocks_.push_back(std::move(newest));
+  if (blocks_.size() > device_blocks_max) {
+    blocks_[blocks_.size() - 1 - device_blocks_max].device.reset();
+  }
   while (bytes_ > bytes_max_ && !blocks_.empty()) {
     bytes_ -= blocks_.front().buffer->capacity();
     blocks_.pop_front();

@@ -26,6 +26,9 @@ class hot_tail {
     std::shared_ptr<const device_batch> device;  ///< what routing left on a device; may be null
   };
 
+  /// Of the newest blocks only: what devices hold is little, and a view that keeps up is near.
+  static constexpr std::size_t device_blocks_max = 4;
+
   /// Lets it hold at least `bytes` from now on. Any thread.
   void keep(std::uint64_t bytes) const {
     std::uint64_t now = bytes_max_;

@@ -21,8 +21,9 @@ namespace millrace {
 
 struct pipeline_options {
   std::string data_directory;
-  std::string backend = "auto";
-  byte_view record_memory;  ///< where doors keep records; outlives the pipeline
+  std::string backend = "auto";             ///< auto: a device only where there are folded_streams
+  std::vector<std::string> folded_streams;  ///< with views: their batches stay on their device
+  byte_view record_memory;                  ///< where doors keep records; outlives the pipeline
   log_options log;
   flush_engine engine = flush_engine::automatic;
   std::uint32_t batches_max = 64;  ///< waiting for one stream, over all doors

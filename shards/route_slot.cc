@@ -17,7 +17,7 @@ route_table::route_table(const stream_description& stream) : map(stream.open_map
   }
 }
 
-void route_slot::begin(record_batch& batch, const route_table& table) {
+void route_slot::begin(record_batch& batch, const route_table& table, bool keep) {
   batch_ = &batch;
   table_ = &table;
   const std::size_t records = batch.records.size();
@@ -35,10 +35,12 @@ void route_slot::begin(record_batch& batch, const route_table& table) {
           .shard = batch.run,  // the backend's ordinals become runs in finish()
           .rank = batch.rank,
           .shard_records = std::span(shard_records_).first(shards),
-          .shard_bytes = std::span(shard_bytes_).first(shards)};
+          .shard_bytes = std::span(shard_bytes_).first(shards),
+          .keep = keep};
 }
 
 void route_slot::finish() {
+  batch_->device = std::move(job_.kept);
   std::uint32_t base = 0;
   batch_->runs.clear();
   const std::size_t shards = table_->map.size();

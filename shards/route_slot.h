@@ -23,8 +23,8 @@ struct route_table {
 class route_slot {
  public:
   /// Prepares the job for a batch whose refused records have been taken out. Both arguments stay
-  /// until the job is done.
-  void begin(record_batch& batch, const route_table& table);
+  /// until the job is done. `keep`: the batch stays on the device that routes it, to be folded.
+  void begin(record_batch& batch, const route_table& table, bool keep);
   route_job& job() { return job_; }
   record_batch* batch() const { return batch_; }
 

@@ -23,7 +23,10 @@ result<std::unique_ptr<pipeline>> pipeline::open(const pipeline_options& options
                                                  std::vector<recovered_stream>& recovered) {
   MILLRACE_ASSIGN(data_lock lock, data_lock::acquire(options.data_directory));
   MILLRACE_ASSIGN(auto streams, catalog::open(options.data_directory + "/catalog.db"));
-  MILLRACE_ASSIGN(auto compute, make_backend(options.backend, options.record_memory));
+  // To send records to a device for routing alone costs more than it saves (docs/gpu_pipeline.md).
+  const bool is_folded = !options.folded_streams.empty();
+  const std::string choice = options.backend == "auto" && !is_folded ? "cpu" : options.backend;
+  MILLRACE_ASSIGN(auto compute, make_backend(choice, options.record_memory));
   auto made = std::make_unique<pipeline_core>(options, std::move(lock), std::move(streams),
                                               std::move(compute));
   MILLRACE_TRY(made->recover(recovered));
@@ -80,8 +83,12 @@ result<std::shared_ptr<stream_log>> pipeline_core::open_log(const stream_descrip
 void pipeline_core::adopt(const stream_description& stream, std::shared_ptr<stream_log> log) {
   std::unique_lock lock(names_mutex_);
   stream_port& port = ports_.add(stream.id, options_.batches_max);
+  const std::vector<std::string>& folded = options_.folded_streams;
   const agent_tools tools{
-      .compute = *compute_, .counters = ground_->counters, .free_slots = free_slots_};
+      .compute = *compute_,
+      .counters = ground_->counters,
+      .free_slots = free_slots_,
+      .keep_on_device = std::find(folded.begin(), folded.end(), stream.name) != folded.end()};
   auto agent = std::make_shared<stream_agent>(stream, std::move(log), port, tools);
   by_name_.emplace(stream.name, agent);
   by_id_.emplace(stream.id, agent);

@@ -78,7 +78,7 @@ int stream_agent::start_next(std::uint64_t wall_us) {
   }
   slot_ = tools_.free_slots.back();
   tools_.free_slots.pop_back();
-  slot_->begin(*batch, *table_);
+  slot_->begin(*batch, *table_, tools_.keep_on_device);
   const bool taken = tools_.compute.submit(slot_->job());
   MILLRACE_CHECK(taken, "there are no more route slots than jobs a backend holds");
   routed_ = false;

@@ -25,6 +25,7 @@ struct agent_tools {
   backend& compute;
   counter_set& counters;
   std::vector<route_slot*>& free_slots;
+  bool keep_on_device = false;  ///< this stream's batches, for its views
 };
 
 /// Times of one round, read once.

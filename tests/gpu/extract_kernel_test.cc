@@ -1,5 +1,6 @@
 // Extraction on a device against the CPU's, record by record: JSON, whole and damaged, and built-in
 // fields. On the emulated machine, and the same on a real GPU.
+#include <algorithm>
 #include <cstring>
 #include <random>
 #include <string>
@@ -37,27 +38,31 @@ struct host_batch {
   std::vector<std::uint32_t> offsets;
   std::vector<std::uint16_t> shard;
   std::vector<std::uint32_t> rank;
-  std::vector<device_run> runs{{.shard = 4, .reserved = 0, .first = 100},
-                               {.shard = 9, .reserved = 0, .first = 7}};
+  std::vector<device_run> runs{{.first = 100, .shard = 4, .place = 0},
+                               {.first = 7, .shard = 9, .place = 0}};
+  std::vector<std::uint16_t> run_of_ordinal{0, 1};
 
   void add(const std::string& key, const std::string& data) {
     offsets.push_back(static_cast<std::uint32_t>(bytes.size()));
-    shard.push_back(static_cast<std::uint16_t>(offsets.size() % 3 == 0 ? 1 : 0));
-    rank.push_back(static_cast<std::uint32_t>(offsets.size()));
+    const bool second = offsets.size() % 3 == 0;
+    rank.push_back(static_cast<std::uint32_t>(std::ranges::count(shard, second ? 1 : 0)));
+    shard.push_back(second ? 1 : 0);
+    if (!second) ++runs[1].place;
     const std::size_t at = bytes.size();
     bytes.resize(at + record_stride(key.size(), data.size(), false));
     write_record(&bytes[at], key, std::as_bytes(std::span(data.data(), data.size())), nullptr);
   }
+  /// By place: one run after the other.
   std::vector<record_input> inputs() const {
-    std::vector<record_input> all;
+    std::vector<record_input> all(offsets.size());
     for (std::size_t i = 0; i < offsets.size(); ++i) {
       const device_run& run = runs[shard[i]];
       const record_view view(&bytes[offsets[i]]);
-      all.push_back({.bytes = view.bytes(),
-                     .arrival_us = arrival_us,
-                     .number = run.first + rank[i],
-                     .shard = run.shard,
-                     .stride = view.stride()});
+      all[run.place + rank[i]] = {.bytes = view.bytes(),
+                                  .arrival_us = arrival_us,
+                                  .number = run.first + rank[i],
+                                  .shard = run.shard,
+                                  .stride = view.stride()};
     }
     return all;
   }
@@ -104,14 +109,17 @@ result<std::vector<field_value>> extract_on_device(const extractor& plan, const 
   const std::size_t count = batch.offsets.size();
   std::vector<field_value> out(count * plan.field_count());
   MILLRACE_ASSIGN(const device_memory fields, send(out, 0, stream.get()));
-  const extract_batch input{.records = {bytes.data(), offsets.as<const std::uint32_t>(),
-                                        static_cast<std::uint32_t>(count)},
-                            .shard = shard.as<const std::uint16_t>(),
-                            .rank = rank.as<const std::uint32_t>(),
-                            .runs = runs.as<const device_run>(),
-                            .arrival_us = arrival_us};
+  MILLRACE_ASSIGN(const device_memory run_of, send(batch.run_of_ordinal, 0, stream.get()));
+  const fold_records input{.records = {bytes.data(), offsets.as<const std::uint32_t>(),
+                                       static_cast<std::uint32_t>(count)},
+                           .runs = runs.as<const device_run>(),
+                           .run_count = 2,
+                           .arrival_us = arrival_us,
+                           .shard = shard.as<const std::uint16_t>(),
+                           .rank = rank.as<const std::uint32_t>(),
+                           .run_of_ordinal = run_of.as<const std::uint16_t>()};
   MILLRACE_CUDA_TRY(
-      extract_fields(input, {program.data()}, fields.as<field_value>(), count, stream.get()));
+      extract_fields(input, {program.data()}, {fields.as<field_value>(), count}, stream.get()));
   MILLRACE_CUDA_TRY(cudaMemcpyAsync(out.data(), fields.data(), sizeof(field_value) * out.size(),
                                     cudaMemcpyDeviceToHost, stream.get()));
   MILLRACE_CUDA_TRY(cudaStreamSynchronize(stream.get()));

@@ -18,6 +18,7 @@
 #define __constant__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __grid_constant__
 #define __restrict__
 // In a section of its own, so that it can be filled with noise before each block.
 #define __shared__ static __attribute__((section("millrace_shared")))
