@@ -12,6 +12,7 @@
 
 #include "api/body_pool.h"
 #include "api/http_message.h"
+#include "api/http_tls.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/waker.h"
@@ -90,6 +91,10 @@ struct http_gate_options {
   std::uint64_t room_patience_us =
       5'000'000;  ///< a body that finds no room waits so long; then 503
   std::uint64_t drain_us = 5'000'000;
+  std::shared_ptr<const tls_identity> tls;  ///< null: no TLS
+  bool plain_too = false;                   ///< with TLS: serve what comes without it as well
+  std::uint32_t handshakes_max = 512;       ///< under way in each thread; further ones are closed
+  std::uint64_t handshake_timeout_us = 10'000'000;
 };
 
 struct http_gate_counters {
@@ -98,6 +103,11 @@ struct http_gate_counters {
   std::uint64_t connections_refused = 0;  ///< over connections_max
   std::uint64_t requests_refused = 0;     ///< malformed, too large, or no room
   std::uint64_t timeouts = 0;             ///< connections closed for silence
+  std::uint64_t handshakes = 0;           ///< of TLS, that went well
+  std::uint64_t handshakes_failed = 0;
+  std::uint64_t handshakes_refused = 0;  ///< over handshakes_max
+  std::uint64_t bytes_received = 0;      ///< without what TLS adds
+  std::uint64_t bytes_sent = 0;
 };
 
 class http_gate {
@@ -114,6 +124,8 @@ class http_gate {
 
   virtual std::uint16_t port() const = 0;
   virtual http_gate_counters counters() const = 0;
+  /// For connections from now on. Thread-safe.
+  virtual void set_identity(std::shared_ptr<const tls_identity> identity) = 0;
   /// Accepts nothing more, lets the agents drain, closes every connection, joins the threads.
   virtual void stop() = 0;
 };

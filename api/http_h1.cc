@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "api/http_session.h"
+#include "api/http_upgrade.h"
 #include "base/clock.h"
 
 namespace millrace {
@@ -186,6 +187,7 @@ void http1_session::on_head(const head_parser& parser) {
     if (!inside) return refuse(400, "folded header");
   }
   keep_alive_ = parser.keep_alive();
+  if (link_.is_refused()) return refuse(400, "this port speaks TLS: use https");
   if (parser.chunked()) return refuse(411, "chunked bodies are not accepted: send Content-Length");
   const auto length = parser.content_length();
   body_bytes_ = length ? *length : 0;
@@ -223,7 +225,7 @@ void http1_session::tick(std::uint64_t now_us) {
   }
   if (state_ == state::handling || now_us < deadline_us_) return;
   if (state_ == state::streaming && !is_writing_) return;
-  ground_.counts.timeouts.fetch_add(1, std::memory_order_relaxed);
+  count(ground_.counts.timeouts);
   link_.close();
 }
 
@@ -237,7 +239,13 @@ void http1_session::on_body() {
   state_ = state::handling;
   request_.body = room_.bytes().first(body_bytes_);
   std::memset(room_.bytes().data() + body_bytes_, 0, http_gate::body_padding);
-  ground_.counts.requests.fetch_add(1, std::memory_order_relaxed);
+  if (auto upgrade = upgrade_asked_for(request_)) {
+    upgrade->room = std::move(room_);
+    upgrade->body_bytes = body_bytes_;
+    upgrade->first_bytes.assign(in_.data() + begin_, end_ - begin_);
+    return link_.become_http2(*std::move(upgrade));
+  }
+  count(ground_.counts.requests);
   const auto owner = owner_.lock();
   if (!owner) return;
   ground_.agent.handle(std::shared_ptr<http_exchange>(owner, this));
@@ -265,7 +273,7 @@ void http1_session::answer(gate_answer what) {
 }
 
 void http1_session::refuse(unsigned status, std::string_view why) {
-  ground_.counts.requests_refused.fetch_add(1, std::memory_order_relaxed);
+  count(ground_.counts.requests_refused);
   keep_alive_ = false;
   answer(refusal_of(status, why));
 }

@@ -9,6 +9,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "api/http_session.h"
+#include "api/http_upgrade.h"
 #include "base/clock.h"
 
 namespace millrace {
@@ -73,7 +74,8 @@ class http2_stream final : public http_exchange {
 
 class http2_session final : public http_session {
  public:
-  http2_session(const session_ground& ground, byte_link& link);
+  http2_session(const session_ground& ground, byte_link& link,
+                std::optional<http2_upgrade> upgrade);
   ~http2_session() override;
 
   void start(std::string_view first_bytes) override;
@@ -88,6 +90,7 @@ class http2_session final : public http_session {
   void write_soon();
   void on_head(http2_stream& one, bool is_end);
   void on_body_end(const std::shared_ptr<http2_stream>& one);
+  void hand_over(const std::shared_ptr<http2_stream>& one);
   std::shared_ptr<http2_stream> find(std::int32_t id) const;
   void open_stream(std::int32_t id);
   void close_stream(std::int32_t id);
@@ -95,11 +98,15 @@ class http2_session final : public http_session {
   void refuse(http2_stream& one, unsigned status, std::string_view why);
 
  private:
+  bool take_upgrade();
+
   const session_ground ground_;
   byte_link& link_;
+  std::optional<http2_upgrade> upgrade_;
   nghttp2_session* session_ = nullptr;
   std::unordered_map<std::int32_t, std::shared_ptr<http2_stream>> streams_;
   std::vector<char> in_;
+  std::string_view prefix_;  // goes out before the first frame
   std::string out_;
   bool is_writing_ = false;
   bool is_closed_ = false;
@@ -266,8 +273,13 @@ int on_stream_close(nghttp2_session*, std::int32_t id, std::uint32_t, void* user
   return 0;
 }
 
-http2_session::http2_session(const session_ground& ground, byte_link& link)
-    : ground_(ground), link_(link), in_(read_bytes), idle_since_us_(monotonic_us()) {
+http2_session::http2_session(const session_ground& ground, byte_link& link,
+                             std::optional<http2_upgrade> upgrade)
+    : ground_(ground),
+      link_(link),
+      upgrade_(std::move(upgrade)),
+      in_(read_bytes),
+      idle_since_us_(monotonic_us()) {
   nghttp2_session_callbacks* callbacks = nullptr;
   nghttp2_session_callbacks_new(&callbacks);
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
@@ -286,6 +298,7 @@ http2_session::~http2_session() {
 }
 
 void http2_session::start(std::string_view first_bytes) {
+  if (upgrade_ && !take_upgrade()) return link_.close();
   const std::array<nghttp2_settings_entry, 4> settings{
       {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, streams_max},
        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, static_cast<std::uint32_t>(stream_window)},
@@ -293,8 +306,31 @@ void http2_session::start(std::string_view first_bytes) {
        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, http_gate::header_bytes_max}}};
   nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
   nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, connection_window);
+  if (const auto one = find(1)) hand_over(one);
   std::copy(first_bytes.begin(), first_bytes.end(), in_.begin());
   on_read(first_bytes.size());
+}
+
+/// The request that came in HTTP/1.1 is stream 1.
+bool http2_session::take_upgrade() {
+  const std::string& settings = upgrade_->settings;
+  if (nghttp2_session_upgrade2(session_, reinterpret_cast<const std::uint8_t*>(settings.data()),
+                               settings.size(), upgrade_->method == "HEAD" ? 1 : 0, nullptr) != 0)
+    return false;
+  open_stream(1);
+  const auto one = find(1);
+  bool fits =
+      one->add_header(":method", upgrade_->method) && one->add_header(":path", upgrade_->target);
+  for (const auto& [name, value] : upgrade_->headers)
+    fits = fits && one->add_header(name, value);
+  if (!fits) return false;
+  one->make_request();
+  one->has_head_ = true;
+  one->body_bytes_ = one->body_got_ = upgrade_->body_bytes;
+  one->room_ = std::move(upgrade_->room);
+  prefix_ = switching_protocols;
+  upgrade_.reset();
+  return true;
 }
 
 void http2_session::on_read(std::size_t bytes) {
@@ -315,7 +351,7 @@ void http2_session::on_read(std::size_t bytes) {
 /// Writes what there is, unless a write is under way, whose end comes here again.
 void http2_session::write_soon() {
   if (is_writing_ || is_closed_ || in_callbacks_) return;
-  out_.clear();
+  out_ = std::exchange(prefix_, {});
   while (out_.size() < write_bytes) {
     const std::uint8_t* bytes = nullptr;
     const ssize_t count = nghttp2_session_mem_send(session_, &bytes);
@@ -348,14 +384,14 @@ void http2_session::tick(std::uint64_t now_us) {
   if (is_closed_) return;
   for (const auto& [id, one] : streams_) {
     if (!one->is_handled_ && !one->is_answered_ && now_us >= one->deadline_us_) {
-      ground_.counts.timeouts.fetch_add(1, std::memory_order_relaxed);
+      count(ground_.counts.timeouts);
       nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
     }
   }
   const bool is_idle =
       streams_.empty() && now_us >= idle_since_us_ + ground_.options.idle_timeout_us;
   if (is_idle || now_us >= write_deadline_us_) {
-    ground_.counts.timeouts.fetch_add(1, std::memory_order_relaxed);
+    count(ground_.counts.timeouts);
     return link_.close();
   }
   write_soon();
@@ -381,7 +417,7 @@ void http2_session::close_stream(std::int32_t id) {
 }
 
 void http2_session::refuse(http2_stream& one, unsigned status, std::string_view why) {
-  ground_.counts.requests_refused.fetch_add(1, std::memory_order_relaxed);
+  count(ground_.counts.requests_refused);
   one.answer(refusal_of(status, why));
 }
 
@@ -415,17 +451,22 @@ bool http2_session::on_data(std::int32_t id, const std::uint8_t* bytes, std::siz
 
 void http2_session::on_body_end(const std::shared_ptr<http2_stream>& one) {
   if (one->is_answered_ || one->is_handled_ || one->body_got_ != one->body_bytes_) return;
+  hand_over(one);
+}
+
+void http2_session::hand_over(const std::shared_ptr<http2_stream>& one) {
   one->is_handled_ = true;
   one->request_.body = one->room_.bytes().first(one->body_bytes_);
   std::memset(one->room_.bytes().data() + one->body_bytes_, 0, http_gate::body_padding);
-  ground_.counts.requests.fetch_add(1, std::memory_order_relaxed);
+  count(ground_.counts.requests);
   ground_.agent.handle(one);
 }
 
 }  // namespace
 
-std::unique_ptr<http_session> make_http2_session(const session_ground& ground, byte_link& link) {
-  return std::make_unique<http2_session>(ground, link);
+std::unique_ptr<http_session> make_http2_session(const session_ground& ground, byte_link& link,
+                                                 std::optional<http2_upgrade> upgrade) {
+  return std::make_unique<http2_session>(ground, link, std::move(upgrade));
 }
 
 }  // namespace millrace

@@ -4,11 +4,24 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "api/http_gate.h"
 
 namespace millrace {
+
+/// A request that asked, in HTTP/1.1, to be answered in HTTP/2 (RFC 7540, 3.2).
+struct http2_upgrade {
+  std::string settings;  ///< of its HTTP2-Settings header, decoded
+  std::string method;
+  std::string target;
+  http_fields headers;
+  body_room room;  ///< its body is the first `body_bytes`
+  std::uint64_t body_bytes = 0;
+  std::string first_bytes;  ///< what the client sent behind it
+};
 
 /// A connection's bytes. One read and one write at a time; what they refer to stays until they end.
 class byte_link {
@@ -19,6 +32,10 @@ class byte_link {
   /// The other side sees the end after what was written.
   virtual void finish_sending() = 0;
   virtual void close() = 0;
+  /// It is not as safe as this port wants it: whatever is asked is refused.
+  virtual bool is_refused() const = 0;
+  /// Goes on as HTTP/2, soon: the session that asks for it hears no more.
+  virtual void become_http2(http2_upgrade what) = 0;
 };
 
 /// Counted by one thread, read by any.
@@ -28,7 +45,17 @@ struct gate_counts {
   std::atomic<std::uint64_t> connections_refused{0};
   std::atomic<std::uint64_t> requests_refused{0};
   std::atomic<std::uint64_t> timeouts{0};
+  std::atomic<std::uint64_t> handshakes{0};
+  std::atomic<std::uint64_t> handshakes_failed{0};
+  std::atomic<std::uint64_t> handshakes_refused{0};
+  std::atomic<std::uint64_t> bytes_received{0};
+  std::atomic<std::uint64_t> bytes_sent{0};
 };
+
+/// By the one thread that counts.
+inline void count(std::atomic<std::uint64_t>& what, std::uint64_t n = 1) {
+  what.store(what.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+}
 
 /// What sessions of one thread share.
 struct session_ground {
@@ -57,8 +84,10 @@ class http_session {
 std::unique_ptr<http_session> make_http1_session(const session_ground& ground, byte_link& link,
                                                  std::weak_ptr<void> owner);
 
-/// HTTP/2, after its preface. Exchanges stay good, and do nothing, when their stream is gone.
-std::unique_ptr<http_session> make_http2_session(const session_ground& ground, byte_link& link);
+/// HTTP/2, from its preface on. Exchanges stay good, and do nothing, when their stream is gone.
+/// `upgrade`: the request that comes before it, if there is one.
+std::unique_ptr<http_session> make_http2_session(const session_ground& ground, byte_link& link,
+                                                 std::optional<http2_upgrade> upgrade = {});
 
 /// What every HTTP/2 client sends first.
 inline constexpr std::string_view http2_preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
