@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <iterator>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -276,6 +277,16 @@ class gate final : public http_gate {
       all.handshakes_refused += one->counts().handshakes_refused.load();
       all.bytes_received += one->counts().bytes_received.load();
       all.bytes_sent += one->counts().bytes_sent.load();
+      all.bodies_refused += one->counts().bodies_refused.load();
+    }
+    for (std::size_t label = 0; label < http_exchange::labels_max; ++label) {
+      for (std::size_t i = 0; i < counted_statuses.size(); ++i) {
+        std::uint64_t sum = 0;
+        for (const auto& one : threads_)
+          sum += one->counts().answers[label][i].load();
+        if (sum > 0)
+          all.answers.push_back({static_cast<std::uint8_t>(label), counted_statuses[i], sum});
+      }
     }
     return all;
   }
@@ -294,6 +305,16 @@ class gate final : public http_gate {
 };
 
 }  // namespace
+
+void count_answer(gate_counts& counts, std::uint8_t label, unsigned status) {
+  const auto at = std::find(counted_statuses.begin(), std::prev(counted_statuses.end()), status);
+  count(counts.answers[label][static_cast<std::size_t>(at - counted_statuses.begin())]);
+}
+
+void count_refusal(gate_counts& counts, unsigned status) {
+  count(counts.requests_refused);
+  if (status == 413 || status == 503) count(counts.bodies_refused);
+}
 
 std::string_view gate_request::header(std::string_view name) const {
   const auto lower = [](char c) {

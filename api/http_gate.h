@@ -46,6 +46,9 @@ class http_exchange {
   virtual body_room take_body() = 0;
   /// The whole answer; once. Nothing happens when the client is gone.
   virtual void answer(gate_answer what) = 0;
+  /// What its answer is counted under, below labels_max; 0 when nothing is said.
+  void set_label(std::uint8_t label) { label_ = label; }
+  static constexpr std::size_t labels_max = 64;
 
   /// An answer without a known end: head first, then pieces, then the end.
   virtual void begin_stream(unsigned status, std::string_view content_type,
@@ -56,6 +59,11 @@ class http_exchange {
   virtual bool is_open() const = 0;
   /// Bytes of send() that the client has not taken yet.
   virtual std::uint64_t unsent_bytes() const = 0;
+  /// Calls `then` once, soon after those have become fewer than `bytes`; it must not answer here.
+  virtual void when_unsent_below(std::uint64_t bytes, std::function<void()> then) = 0;
+
+ protected:
+  std::uint8_t label_ = 0;
 };
 
 /// What a thread of the gate serves. All calls are on that thread, but for the waker's.
@@ -93,6 +101,7 @@ struct http_gate_options {
   std::uint64_t drain_us = 5'000'000;
   std::shared_ptr<const tls_identity> tls;  ///< null: no TLS
   bool plain_too = false;                   ///< with TLS: serve what comes without it as well
+  std::vector<std::string> cors_origins;    ///< whose pages may use it: http_cors.h
   std::uint32_t handshakes_max = 512;       ///< under way in each thread; further ones are closed
   std::uint64_t handshake_timeout_us = 10'000'000;
 };
@@ -102,12 +111,19 @@ struct http_gate_counters {
   std::uint64_t connections = 0;          ///< now
   std::uint64_t connections_refused = 0;  ///< over connections_max
   std::uint64_t requests_refused = 0;     ///< malformed, too large, or no room
+  std::uint64_t bodies_refused = 0;       ///< of these, the last two
   std::uint64_t timeouts = 0;             ///< connections closed for silence
   std::uint64_t handshakes = 0;           ///< of TLS, that went well
   std::uint64_t handshakes_failed = 0;
   std::uint64_t handshakes_refused = 0;  ///< over handshakes_max
   std::uint64_t bytes_received = 0;      ///< without what TLS adds
   std::uint64_t bytes_sent = 0;
+  struct answer_count {
+    std::uint8_t label = 0;
+    unsigned status = 0;  ///< 0: one of the rare ones
+    std::uint64_t count = 0;
+  };
+  std::vector<answer_count> answers;  ///< those that are not 0
 };
 
 class http_gate {

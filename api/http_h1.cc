@@ -10,6 +10,7 @@
 #include <boost/beast/http/status.hpp>
 #include <fmt/format.h>
 
+#include "api/http_cors.h"
 #include "api/http_session.h"
 #include "api/http_upgrade.h"
 #include "base/clock.h"
@@ -79,6 +80,9 @@ class http1_session final : public http_session, public http_exchange {
   void end_stream() override;
   bool is_open() const override { return !is_closed_; }
   std::uint64_t unsent_bytes() const override { return unsent_; }
+  void when_unsent_below(std::uint64_t bytes, std::function<void()> then) override {
+    drained_.set(bytes, std::move(then));
+  }
 
   // --- session ---
   void start(std::string_view first_bytes) override {
@@ -133,11 +137,13 @@ class http1_session final : public http_session, public http_exchange {
   std::string out_;
   std::deque<std::string> queue_;  // of a stream
   std::uint64_t unsent_ = 0;
+  drain_call drained_;
   bool stream_ended_ = false;
 };
 
 void http1_session::next_request() {
   state_ = state::head;
+  label_ = 0;
   request_.headers.clear();
   request_.body = {};
   room_.reset();
@@ -246,6 +252,7 @@ void http1_session::on_body() {
     return link_.become_http2(*std::move(upgrade));
   }
   count(ground_.counts.requests);
+  if (is_preflight(ground_.options.cors_origins, request_)) return answer(preflight_answer());
   const auto owner = owner_.lock();
   if (!owner) return;
   ground_.agent.handle(std::shared_ptr<http_exchange>(owner, this));
@@ -262,6 +269,8 @@ void http1_session::append_head(std::string& out, unsigned status, std::string_v
 
 void http1_session::answer(gate_answer what) {
   if (is_closed_) return;
+  count_answer(ground_.counts, label_, what.status);
+  add_cors(ground_.options.cors_origins, request_, what.headers);
   std::string head;
   append_head(head, what.status, what.content_type, what.headers);
   fmt::format_to(std::back_inserter(head), "Content-Length: {}\r\n\r\n", what.body.size());
@@ -273,7 +282,9 @@ void http1_session::answer(gate_answer what) {
 }
 
 void http1_session::refuse(unsigned status, std::string_view why) {
-  count(ground_.counts.requests_refused);
+  count_refusal(ground_.counts, status);
+  // They may be half of what was sent, or lie in a parser that is gone.
+  if (state_ == state::head) request_.headers.clear();
   keep_alive_ = false;
   answer(refusal_of(status, why));
 }
@@ -309,6 +320,8 @@ void http1_session::on_written() {
 void http1_session::begin_stream(unsigned status, std::string_view content_type,
                                  http_fields headers) {
   if (is_closed_) return;
+  count_answer(ground_.counts, label_, status);
+  add_cors(ground_.options.cors_origins, request_, headers);
   std::string head;
   append_head(head, status, content_type, headers);
   head += "Transfer-Encoding: chunked\r\n\r\n";
@@ -335,6 +348,7 @@ void http1_session::end_stream() {
 void http1_session::write_next_piece() {
   unsent_ -= std::min<std::uint64_t>(unsent_, out_.size());
   out_.clear();
+  drained_.look(unsent_);
   if (!queue_.empty()) {
     std::string piece = std::move(queue_.front());
     queue_.pop_front();

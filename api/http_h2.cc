@@ -8,6 +8,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "api/http_cors.h"
 #include "api/http_session.h"
 #include "api/http_upgrade.h"
 #include "base/clock.h"
@@ -38,6 +39,9 @@ class http2_stream final : public http_exchange {
   void end_stream() override;
   bool is_open() const override { return session_ != nullptr; }
   std::uint64_t unsent_bytes() const override { return unsent_; }
+  void when_unsent_below(std::uint64_t bytes, std::function<void()> then) override {
+    drained_.set(bytes, std::move(then));
+  }
 
   /// The next bytes of the answer; -1: none yet. Sets `is_end` with the last.
   ssize_t read(std::uint8_t* to, std::size_t bytes_max, bool& is_end);
@@ -57,7 +61,7 @@ class http2_stream final : public http_exchange {
   bool is_handled_ = false;
 
  private:
-  void start(unsigned status, std::string_view content_type, const http_fields& headers);
+  void start(unsigned status, std::string_view content_type, http_fields headers);
 
   struct span_of {
     std::size_t name = 0;
@@ -69,6 +73,7 @@ class http2_stream final : public http_exchange {
   std::deque<std::string> queue_;
   std::size_t sent_of_first_ = 0;
   std::uint64_t unsent_ = 0;
+  drain_call drained_;
   bool ended_ = false;
 };
 
@@ -147,9 +152,10 @@ void http2_stream::make_request() {
   }
 }
 
-void http2_stream::start(unsigned status, std::string_view content_type,
-                         const http_fields& headers) {
+void http2_stream::start(unsigned status, std::string_view content_type, http_fields headers) {
   is_answered_ = true;
+  count_answer(session_->ground().counts, label_, status);
+  add_cors(session_->ground().options.cors_origins, request_, headers);
   const std::string status_text = std::to_string(status);
   http_fields all{{":status", status_text}, {"content-type", std::string(content_type)}};
   for (const auto& [name, value] : headers) {
@@ -191,6 +197,7 @@ ssize_t http2_stream::read(std::uint8_t* to, std::size_t bytes_max, bool& is_end
     }
   }
   unsent_ -= bytes;
+  drained_.look(unsent_);
   is_end = ended_ && queue_.empty();
   if (bytes == 0 && !is_end) return -1;
   return static_cast<ssize_t>(bytes);
@@ -202,13 +209,13 @@ void http2_stream::answer(gate_answer what) {
   what.headers.emplace_back("content-length", std::to_string(what.body.size()));
   if (!what.body.empty()) queue_.push_back(std::move(what.body));
   ended_ = true;
-  start(what.status, what.content_type, what.headers);
+  start(what.status, what.content_type, std::move(what.headers));
 }
 
 void http2_stream::begin_stream(unsigned status, std::string_view content_type,
                                 http_fields headers) {
   if (session_ == nullptr || is_answered_) return;
-  start(status, content_type, headers);
+  start(status, content_type, std::move(headers));
 }
 
 void http2_stream::send(std::string piece) {
@@ -417,7 +424,7 @@ void http2_session::close_stream(std::int32_t id) {
 }
 
 void http2_session::refuse(http2_stream& one, unsigned status, std::string_view why) {
-  count(ground_.counts.requests_refused);
+  count_refusal(ground_.counts, status);
   one.answer(refusal_of(status, why));
 }
 
@@ -459,6 +466,8 @@ void http2_session::hand_over(const std::shared_ptr<http2_stream>& one) {
   one->request_.body = one->room_.bytes().first(one->body_bytes_);
   std::memset(one->room_.bytes().data() + one->body_bytes_, 0, http_gate::body_padding);
   count(ground_.counts.requests);
+  if (is_preflight(ground_.options.cors_origins, one->request_))
+    return one->answer(preflight_answer());
   ground_.agent.handle(one);
 }
 

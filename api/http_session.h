@@ -1,12 +1,15 @@
 #pragma once
 /// What lies between the sockets of the gate and its agents: a session turns the bytes of one
 /// connection into exchanges. All on the connection's thread.
+#include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "api/http_gate.h"
 
@@ -38,18 +41,27 @@ class byte_link {
   virtual void become_http2(http2_upgrade what) = 0;
 };
 
+/// Statuses that are counted apart.
+inline constexpr std::array<unsigned, 10> counted_statuses{200, 400, 403, 404, 411,
+                                                           413, 431, 500, 503, 0};
+
 /// Counted by one thread, read by any.
 struct gate_counts {
   std::atomic<std::uint64_t> requests{0};
   std::atomic<std::uint64_t> connections{0};
   std::atomic<std::uint64_t> connections_refused{0};
   std::atomic<std::uint64_t> requests_refused{0};
+  std::atomic<std::uint64_t> bodies_refused{0};
   std::atomic<std::uint64_t> timeouts{0};
   std::atomic<std::uint64_t> handshakes{0};
   std::atomic<std::uint64_t> handshakes_failed{0};
   std::atomic<std::uint64_t> handshakes_refused{0};
   std::atomic<std::uint64_t> bytes_received{0};
   std::atomic<std::uint64_t> bytes_sent{0};
+  /// By label and status.
+  std::array<std::array<std::atomic<std::uint64_t>, counted_statuses.size()>,
+             http_exchange::labels_max>
+      answers{};
 };
 
 /// By the one thread that counts.
@@ -57,12 +69,32 @@ inline void count(std::atomic<std::uint64_t>& what, std::uint64_t n = 1) {
   what.store(what.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
 }
 
+void count_answer(gate_counts& counts, std::uint8_t label, unsigned status);
+/// A request that is refused with that status before an agent hears of it.
+void count_refusal(gate_counts& counts, unsigned status);
+
 /// What sessions of one thread share.
 struct session_ground {
   const http_gate_options& options;
   http_agent& agent;
   body_pool& bodies;
   gate_counts& counts;
+};
+
+/// Something to be done once, when a number has become small enough.
+class drain_call {
+ public:
+  void set(std::uint64_t below, std::function<void()> then) {
+    below_ = below;
+    then_ = std::move(then);
+  }
+  void look(std::uint64_t now) {
+    if (then_ && now < below_) std::exchange(then_, nullptr)();
+  }
+
+ private:
+  std::uint64_t below_ = 0;
+  std::function<void()> then_;
 };
 
 class http_session {

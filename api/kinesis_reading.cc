@@ -184,6 +184,8 @@ kinesis_outcome get_records(action_call& call) {
   auto chunk = stream.at.log->read(shard->shard, token->next, reply_bytes_max, limit);
   if (!chunk.ok()) return translate(chunk.failure());
   const record_index next = std::max(chunk->next, token->next);
+  if (call.end != nullptr && chunk->records.empty() && chunk->behind_us == 0 && shard->is_open())
+    *call.end = {.stream = stream.id(), .shard = shard->shard, .next = next, .log = stream.at.log};
   wire_writer& out = call.out;
   write_records(out, *chunk, *shard, !stream.extra->key_id.empty());
   out.integer("MillisBehindLatest", static_cast<std::int64_t>(chunk->behind_us / 1000));

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "api/http_metrics.h"
 #include "app/keys_file.h"
 #include "app/version.h"
 #include "ingest/dpdk_port.h"
@@ -241,6 +242,7 @@ status appliance::start_kinesis() {
     MILLRACE_ASSIGN(wanted.gate.tls, load_identity());
   }
   wanted.gate.plain_too = options_.plain_http;
+  wanted.gate.cors_origins = options_.cors_origin;
   wanted.threads = static_cast<std::uint32_t>(options_.http_threads);
   wanted.body_bytes = options_.http_bytes;
   wanted.is_loopback = is_loopback(where);
@@ -269,13 +271,17 @@ status appliance::start_admin() {
       out.push_back({each->source().describe(), each->source().statistics()});
     return out;
   };
+  const auto more = [this](metrics_text& out) {
+    if (kinesis_) write_http_metrics(out, kinesis_->gate_counters());
+  };
   admin_ = std::make_unique<admin>(admin_parts{.streams = *pipeline_,
                                                .counters = registry_,
                                                .sources = sources,
                                                .token = std::move(token),
                                                .version = version_text(),
                                                .is_loopback = is_loopback(where),
-                                               .views = views_.get()});
+                                               .views = views_.get(),
+                                               .more_metrics = more});
   http_server_options wanted;
   wanted.host = where.host;
   wanted.port = where.port;
