@@ -239,8 +239,8 @@ status check_free(const tcp::endpoint& endpoint) {
 
 class gate final : public http_gate {
  public:
-  gate(const http_gate_options& options, const std::vector<http_agent*>& agents,
-       body_pool& bodies) {
+  gate(const http_gate_options& options, const std::vector<http_agent*>& agents, body_pool& bodies)
+      : unsent_(options.unsent) {
     for (http_agent* const agent : agents)
       threads_.push_back(std::make_unique<gate_thread>(options, *agent, bodies));
   }
@@ -266,6 +266,7 @@ class gate final : public http_gate {
   std::uint16_t port() const override { return port_; }
   http_gate_counters counters() const override {
     http_gate_counters all;
+    all.unsent_bytes = unsent_->load(std::memory_order_relaxed);
     for (const auto& one : threads_) {
       all.requests += one->counts().requests.load();
       all.connections += one->counts().connections.load();
@@ -300,6 +301,7 @@ class gate final : public http_gate {
   }
 
  private:
+  const std::shared_ptr<const std::atomic<std::uint64_t>> unsent_;
   std::uint16_t port_ = 0;
   std::vector<std::unique_ptr<gate_thread>> threads_;
 };

@@ -2,6 +2,7 @@
 /// The HTTP server of the data port: a few equal threads, each with its own acceptor on the one
 /// port, its own connections and its own agent. Everything is bounded: connections, header bytes,
 /// body bytes (in arena room that is reserved before they are read), and time without progress.
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -102,7 +103,10 @@ struct http_gate_options {
   std::shared_ptr<const tls_identity> tls;  ///< null: no TLS
   bool plain_too = false;                   ///< with TLS: serve what comes without it as well
   std::vector<std::string> cors_origins;    ///< whose pages may use it: http_cors.h
-  std::uint32_t handshakes_max = 512;       ///< under way in each thread; further ones are closed
+  /// Bytes of answers that clients have not taken, over all threads; shared with who makes answers.
+  std::shared_ptr<std::atomic<std::uint64_t>> unsent =
+      std::make_shared<std::atomic<std::uint64_t>>(0);
+  std::uint32_t handshakes_max = 512;  ///< under way in each thread; further ones are closed
   std::uint64_t handshake_timeout_us = 10'000'000;
 };
 
@@ -118,6 +122,7 @@ struct http_gate_counters {
   std::uint64_t handshakes_refused = 0;  ///< over handshakes_max
   std::uint64_t bytes_received = 0;      ///< without what TLS adds
   std::uint64_t bytes_sent = 0;
+  std::uint64_t unsent_bytes = 0;  ///< now: of answers that clients have not taken
   struct answer_count {
     std::uint8_t label = 0;
     unsigned status = 0;  ///< 0: one of the rare ones

@@ -69,7 +69,7 @@ std::string_view reason_of(unsigned status) {
 class http1_session final : public http_session, public http_exchange {
  public:
   http1_session(const session_ground& ground, byte_link& link, std::weak_ptr<void> owner)
-      : ground_(ground), link_(link), owner_(std::move(owner)) {}
+      : ground_(ground), link_(link), owner_(std::move(owner)), unsent_(ground.options) {}
 
   // --- exchange ---
   const gate_request& request() const override { return request_; }
@@ -79,7 +79,7 @@ class http1_session final : public http_session, public http_exchange {
   void send(std::string piece) override;
   void end_stream() override;
   bool is_open() const override { return !is_closed_; }
-  std::uint64_t unsent_bytes() const override { return unsent_; }
+  std::uint64_t unsent_bytes() const override { return unsent_.bytes(); }
   void when_unsent_below(std::uint64_t bytes, std::function<void()> then) override {
     drained_.set(bytes, std::move(then));
   }
@@ -95,7 +95,7 @@ class http1_session final : public http_session, public http_exchange {
   void on_closed() override {
     is_closed_ = true;
     queue_.clear();
-    unsent_ = 0;
+    unsent_.clear();
   }
   void tick(std::uint64_t now_us) override;
   bool is_waiting() const override { return state_ == state::room; }
@@ -136,7 +136,7 @@ class http1_session final : public http_session, public http_exchange {
   std::string head_;  // being written
   std::string out_;
   std::deque<std::string> queue_;  // of a stream
-  std::uint64_t unsent_ = 0;
+  unsent_share unsent_;
   drain_call drained_;
   bool stream_ended_ = false;
 };
@@ -278,6 +278,7 @@ void http1_session::answer(gate_answer what) {
   // Answered before the body was read: what follows on the connection is not a request.
   if (state_ != state::handling) keep_alive_ = false;
   state_ = state::answering;
+  unsent_.add(what.body.size());
   write(std::move(head), std::move(what.body));
 }
 
@@ -306,6 +307,7 @@ void http1_session::on_written() {
       return write_next_piece();
     case state::answering:
       out_ = {};
+      unsent_.clear();
       if (keep_alive_) return next_request();
       // Closing now, with something unread, would make the system throw away what was just sent.
       state_ = state::closing;
@@ -334,7 +336,7 @@ void http1_session::send(std::string piece) {
   if (is_closed_ || piece.empty()) return;
   // With its end at once: clients wait for that before they look at the piece.
   piece += chunk_end;
-  unsent_ += piece.size();
+  unsent_.add(piece.size());
   queue_.push_back(std::move(piece));
   if (!is_writing_) write_next_piece();
 }
@@ -346,9 +348,9 @@ void http1_session::end_stream() {
 }
 
 void http1_session::write_next_piece() {
-  unsent_ -= std::min<std::uint64_t>(unsent_, out_.size());
+  unsent_.take(out_.size());
   out_.clear();
-  drained_.look(unsent_);
+  drained_.look(unsent_.bytes());
   if (!queue_.empty()) {
     std::string piece = std::move(queue_.front());
     queue_.pop_front();

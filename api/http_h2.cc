@@ -29,7 +29,7 @@ class http2_session;
 /// One stream: a request, and its answer.
 class http2_stream final : public http_exchange {
  public:
-  http2_stream(http2_session& session, std::int32_t id) : session_(&session), id_(id) {}
+  http2_stream(http2_session& session, std::int32_t id);
 
   const gate_request& request() const override { return request_; }
   body_room take_body() override { return std::move(room_); }
@@ -38,7 +38,7 @@ class http2_stream final : public http_exchange {
   void send(std::string piece) override;
   void end_stream() override;
   bool is_open() const override { return session_ != nullptr; }
-  std::uint64_t unsent_bytes() const override { return unsent_; }
+  std::uint64_t unsent_bytes() const override { return unsent_.bytes(); }
   void when_unsent_below(std::uint64_t bytes, std::function<void()> then) override {
     drained_.set(bytes, std::move(then));
   }
@@ -48,6 +48,12 @@ class http2_stream final : public http_exchange {
   /// Headers are kept one behind the other; views into them are made when all are there.
   bool add_header(std::string_view name, std::string_view value);
   void make_request();
+  /// The stream is gone; who holds it may do so.
+  void let_go();
+  /// Something is there to send, and the client has taken nothing for so long.
+  bool is_stuck(std::uint64_t now_us, std::uint64_t patience_us) const {
+    return unsent_.bytes() > 0 && now_us >= progress_us_ + patience_us;
+  }
 
   http2_session* session_;  // null: the stream is gone
   const std::int32_t id_;
@@ -56,6 +62,7 @@ class http2_stream final : public http_exchange {
   std::uint64_t body_bytes_ = 0;
   std::uint64_t body_got_ = 0;
   std::uint64_t deadline_us_ = 0;
+  std::uint64_t progress_us_ = 0;  // of its answer
   bool is_answered_ = false;
   bool has_head_ = false;
   bool is_handled_ = false;
@@ -72,7 +79,7 @@ class http2_stream final : public http_exchange {
   std::vector<span_of> header_spans_;
   std::deque<std::string> queue_;
   std::size_t sent_of_first_ = 0;
-  std::uint64_t unsent_ = 0;
+  unsent_share unsent_;
   drain_call drained_;
   bool ended_ = false;
 };
@@ -116,11 +123,21 @@ class http2_session final : public http_session {
   bool is_writing_ = false;
   bool is_closed_ = false;
   bool in_callbacks_ = false;
+  bool is_ending_ = false;  // nothing is read any more; what there is to say is still said
   std::uint64_t idle_since_us_ = 0;
   std::uint64_t write_deadline_us_ = UINT64_MAX;
 };
 
 // --- streams -------------------------------------------------------------------------------------
+
+http2_stream::http2_stream(http2_session& session, std::int32_t id)
+    : session_(&session), id_(id), unsent_(session.ground().options) {}
+
+void http2_stream::let_go() {
+  session_ = nullptr;
+  queue_.clear();
+  unsent_.clear();
+}
 
 bool http2_stream::add_header(std::string_view name, std::string_view value) {
   if (header_text_.size() + name.size() + value.size() > http_gate::header_bytes_max) return false;
@@ -154,6 +171,7 @@ void http2_stream::make_request() {
 
 void http2_stream::start(unsigned status, std::string_view content_type, http_fields headers) {
   is_answered_ = true;
+  progress_us_ = monotonic_us();
   count_answer(session_->ground().counts, label_, status);
   add_cors(session_->ground().options.cors_origins, request_, headers);
   const std::string status_text = std::to_string(status);
@@ -196,8 +214,9 @@ ssize_t http2_stream::read(std::uint8_t* to, std::size_t bytes_max, bool& is_end
       sent_of_first_ = 0;
     }
   }
-  unsent_ -= bytes;
-  drained_.look(unsent_);
+  if (bytes > 0) progress_us_ = monotonic_us();
+  unsent_.take(bytes);
+  drained_.look(unsent_.bytes());
   is_end = ended_ && queue_.empty();
   if (bytes == 0 && !is_end) return -1;
   return static_cast<ssize_t>(bytes);
@@ -205,7 +224,7 @@ ssize_t http2_stream::read(std::uint8_t* to, std::size_t bytes_max, bool& is_end
 
 void http2_stream::answer(gate_answer what) {
   if (session_ == nullptr || is_answered_) return;
-  unsent_ += what.body.size();
+  unsent_.add(what.body.size());
   what.headers.emplace_back("content-length", std::to_string(what.body.size()));
   if (!what.body.empty()) queue_.push_back(std::move(what.body));
   ended_ = true;
@@ -220,7 +239,8 @@ void http2_stream::begin_stream(unsigned status, std::string_view content_type,
 
 void http2_stream::send(std::string piece) {
   if (session_ == nullptr || piece.empty()) return;
-  unsent_ += piece.size();
+  if (queue_.empty()) progress_us_ = monotonic_us();
+  unsent_.add(piece.size());
   queue_.push_back(std::move(piece));
   nghttp2_session_resume_data(session_->raw(), id_);
   session_->write_soon();
@@ -300,7 +320,7 @@ http2_session::http2_session(const session_ground& ground, byte_link& link,
 
 http2_session::~http2_session() {
   for (const auto& [id, one] : streams_)
-    one->session_ = nullptr;
+    one->let_go();
   nghttp2_session_del(session_);
 }
 
@@ -346,12 +366,9 @@ void http2_session::on_read(std::size_t bytes) {
       nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(in_.data()), bytes);
   in_callbacks_ = false;
   // What breaks the protocol is told to the client by a GOAWAY, which is queued already.
+  is_ending_ = taken < 0 || nghttp2_session_want_read(session_) == 0;
   write_soon();
-  if (is_closed_) return;
-  if (taken < 0 || nghttp2_session_want_read(session_) == 0) {
-    if (!is_writing_) link_.close();
-    return;
-  }
+  if (is_closed_ || is_ending_) return;
   link_.read_some(in_.data(), in_.size());
 }
 
@@ -366,7 +383,7 @@ void http2_session::write_soon() {
     out_.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(count));
   }
   if (out_.empty()) {
-    if (nghttp2_session_want_read(session_) == 0) link_.close();
+    if (is_ending_ || nghttp2_session_want_read(session_) == 0) link_.close();
     return;
   }
   is_writing_ = true;
@@ -383,17 +400,18 @@ void http2_session::on_written() {
 void http2_session::on_closed() {
   is_closed_ = true;
   for (const auto& [id, one] : streams_)
-    one->session_ = nullptr;
+    one->let_go();
   streams_.clear();
 }
 
 void http2_session::tick(std::uint64_t now_us) {
   if (is_closed_) return;
   for (const auto& [id, one] : streams_) {
-    if (!one->is_handled_ && !one->is_answered_ && now_us >= one->deadline_us_) {
-      count(ground_.counts.timeouts);
-      nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
-    }
+    const bool is_late = !one->is_handled_ && !one->is_answered_ && now_us >= one->deadline_us_;
+    if (!is_late && !one->is_stuck(now_us, ground_.options.send_timeout_us)) continue;
+    count(ground_.counts.timeouts);
+    one->deadline_us_ = one->progress_us_ = UINT64_MAX / 2;  // once is enough
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
   }
   const bool is_idle =
       streams_.empty() && now_us >= idle_since_us_ + ground_.options.idle_timeout_us;
@@ -418,7 +436,7 @@ void http2_session::open_stream(std::int32_t id) {
 void http2_session::close_stream(std::int32_t id) {
   const auto found = streams_.find(id);
   if (found == streams_.end()) return;
-  found->second->session_ = nullptr;
+  found->second->let_go();
   streams_.erase(found);
   idle_since_us_ = monotonic_us();
 }

@@ -32,6 +32,8 @@ void write_http_metrics(metrics_text& out, const http_gate_counters& counts) {
   one("millrace_http_handshakes_refused_total", "counter",
       "connections closed because too many TLS handshakes were under way",
       counts.handshakes_refused);
+  one("millrace_http_unsent_bytes", "gauge", "bytes of answers that clients have not taken yet",
+      counts.unsent_bytes);
   one("millrace_http_bytes_received_total", "counter", "bytes received, without what TLS adds",
       counts.bytes_received);
   one("millrace_http_bytes_sent_total", "counter", "bytes sent, without what TLS adds",

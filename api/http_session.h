@@ -1,6 +1,7 @@
 #pragma once
 /// What lies between the sockets of the gate and its agents: a session turns the bytes of one
 /// connection into exchanges. All on the connection's thread.
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -79,6 +80,31 @@ struct session_ground {
   http_agent& agent;
   body_pool& bodies;
   gate_counts& counts;
+};
+
+/// What one exchange has in the bytes of answers that are not sent yet.
+class unsent_share {
+ public:
+  explicit unsent_share(const http_gate_options& options) : all_(*options.unsent) {}
+  ~unsent_share() { clear(); }
+  unsent_share(const unsent_share&) = delete;
+  unsent_share& operator=(const unsent_share&) = delete;
+
+  void add(std::uint64_t bytes) {
+    mine_ += bytes;
+    all_.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  void take(std::uint64_t bytes) {
+    bytes = std::min(bytes, mine_);
+    mine_ -= bytes;
+    all_.fetch_sub(bytes, std::memory_order_relaxed);
+  }
+  void clear() { take(mine_); }
+  std::uint64_t bytes() const { return mine_; }
+
+ private:
+  std::atomic<std::uint64_t>& all_;
+  std::uint64_t mine_ = 0;
 };
 
 /// Something to be done once, when a number has become small enough.

@@ -115,7 +115,7 @@ kinesis_door::kinesis_door(const kinesis_door_parts& parts, const kinesis_door_o
       puts_(std::make_unique<put_answers>(parts.service, parts.sink, filler_, counters_,
                                           options.answer_us_max)),
       fanout_(std::make_unique<kinesis_fanout>(
-          parts.service, parts.subscriptions, parts.workers, news_,
+          parts.service, parts.subscriptions, parts.workers, news_, parts.unsent,
           [this](std::function<void()> what) { post_back(std::move(what)); })),
       waits_(parts.service.streams, news_, options.waits_max) {
   if (parts.credentials != nullptr) verifier_.emplace(*parts.credentials);
@@ -259,6 +259,11 @@ bool kinesis_door::run_call(std::uint64_t id) {
       subscription_start start;
       const kinesis_outcome outcome = start_subscription(made, start);
       return post_back([this, id, outcome, start] { start_stream(id, outcome, start); });
+    }
+    if (action->handler == get_records && parts_.unsent.load() >= unsent_bytes_max) {
+      answer->failure =
+          unavailable("Answers that clients have not taken fill the memory for them.");
+      return post_back([this, id, answer] { answer_call(id, *answer); });
     }
     answer->failure = action->handler(made);
     answer->body = out.take();

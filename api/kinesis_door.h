@@ -1,6 +1,7 @@
 #pragma once
 /// One thread's door of the Kinesis port: requests become batches for the pipeline, or calls for
 /// the workers, and are answered when those come back.
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -39,6 +40,8 @@ struct kinesis_door_parts {
   worker_pool& workers;
   subscription_book& subscriptions;
   const credential_set* credentials = nullptr;  ///< null: every signature is good
+  /// Bytes of answers that clients have not taken: http_gate_options::unsent.
+  const std::atomic<std::uint64_t>& unsent;
 };
 
 class kinesis_door final : public http_agent {

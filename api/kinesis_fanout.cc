@@ -19,7 +19,7 @@ constexpr std::uint64_t event_period_us = 5'000'000;
 constexpr std::uint64_t event_bytes_max = limits::mib;
 constexpr std::uint32_t event_records_max = 10'000;
 /// A client that has not taken this much yet gets no more before it does.
-constexpr std::uint64_t unsent_bytes_max = 4 * limits::mib;
+constexpr std::uint64_t client_unsent_bytes_max = 4 * limits::mib;
 
 std::string_view content_type_of(wire_encoding encoding) {
   return encoding == wire_encoding::json ? "application/json" : "application/cbor";
@@ -104,8 +104,14 @@ struct kinesis_fanout::event {
 };
 
 kinesis_fanout::kinesis_fanout(const kinesis_service& service, subscription_book& book,
-                               worker_pool& workers, log_news& news, post_back post)
-    : service_(service), book_(book), workers_(workers), news_(news), post_(std::move(post)) {}
+                               worker_pool& workers, log_news& news,
+                               const std::atomic<std::uint64_t>& unsent, post_back post)
+    : service_(service),
+      book_(book),
+      workers_(workers),
+      news_(news),
+      unsent_(unsent),
+      post_(std::move(post)) {}
 
 kinesis_fanout::~kinesis_fanout() = default;
 
@@ -165,9 +171,9 @@ bool kinesis_fanout::look_after(const std::shared_ptr<subscription>& one, std::u
     end(*one);
     return false;
   }
-  if (one->is_reading) return true;
-  if (one->exchange->unsent_bytes() > unsent_bytes_max) {
-    one->exchange->when_unsent_below(unsent_bytes_max / 2,
+  if (one->is_reading || unsent_.load(std::memory_order_relaxed) >= unsent_bytes_max) return true;
+  if (one->exchange->unsent_bytes() > client_unsent_bytes_max) {
+    one->exchange->when_unsent_below(client_unsent_bytes_max / 2,
                                      [this, one] { drained_.push_back(one); });
     return true;
   }

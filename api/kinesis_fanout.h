@@ -1,6 +1,7 @@
 #pragma once
 /// SubscribeToShard: each subscription is an answer of five minutes that gets an event whenever its
 /// shard has something new, and every five seconds anyway.
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -19,6 +20,8 @@ namespace millrace {
 
 inline constexpr std::uint64_t subscription_us = 300'000'000;
 inline constexpr std::uint64_t takeover_us = 5'000'000;
+/// While clients have not taken so much of their answers, no more records are read for any.
+inline constexpr std::uint64_t unsent_bytes_max = 256 * limits::mib;
 
 /// Which subscription a consumer has of a shard, over all doors: a newer one takes it over.
 /// Thread-safe.
@@ -60,7 +63,7 @@ class kinesis_fanout {
   using post_back = std::function<void(std::function<void()>)>;
 
   kinesis_fanout(const kinesis_service& service, subscription_book& book, worker_pool& workers,
-                 log_news& news, post_back post);
+                 log_news& news, const std::atomic<std::uint64_t>& unsent, post_back post);
   ~kinesis_fanout();
 
   /// Answers at once with the head and the first event, or with an error.
@@ -89,6 +92,7 @@ class kinesis_fanout {
   subscription_book& book_;
   worker_pool& workers_;
   log_news& news_;
+  const std::atomic<std::uint64_t>& unsent_;
   const post_back post_;
   std::unordered_map<stream_id, subscriptions> by_stream_;
   std::size_t size_ = 0;

@@ -30,7 +30,8 @@ class port_parts final : public kinesis_port {
               .sink = streams,
               .workers = workers_,
               .subscriptions = subscriptions_,
-              .credentials = options_.credentials.all.empty() ? nullptr : &options_.credentials},
+              .credentials = options_.credentials.all.empty() ? nullptr : &options_.credentials,
+              .unsent = *options_.gate.unsent},
           wanted));
   }
   ~port_parts() override { stop(); }

@@ -74,11 +74,12 @@ void write_records(wire_writer& out, const read_chunk& chunk, const shard_info& 
 
 void write_stored_record(wire_writer& out, const shard_info& shard, const stored_record& one,
                          bool is_encrypted) {
+  sequence_number::digits digits;
   out.begin_map();
   out.plain("SequenceNumber",
             sequence_number{shard.created_s, one.index,
                             static_cast<std::uint32_t>(one.arrival_us / 1'000'000), one.shard}
-                .to_string());
+                .write(digits));
   out.time("ApproximateArrivalTimestamp", one.arrival_us);
   out.name("Data");
   out.blob(one.record.data());

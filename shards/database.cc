@@ -21,10 +21,13 @@ wide_bytes to_bytes(uint128 value) {
 
 error_code kind_of(int code) {
   switch (code & 0xff) {
-    case SQLITE_FULL: return error_code::storage_full;
+    case SQLITE_FULL:
+      return error_code::storage_full;
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: return error_code::corrupt;
-    default: return error_code::io;
+    case SQLITE_NOTADB:
+      return error_code::corrupt;
+    default:
+      return error_code::io;
   }
 }
 

@@ -27,8 +27,8 @@ class database {
 
   /// What a program's own database looks like, and how older ones become it.
   struct schema {
-    std::int32_t application_id;  ///< so that file(1) and we tell it from others
-    const char* first;            ///< the script that makes version 1
+    std::int32_t application_id;              ///< so that file(1) and we tell it from others
+    const char* first;                        ///< the script that makes version 1
     std::span<const char* const> upgrades{};  ///< what each version added to the one before it
   };
   /// Makes the tables of a new database, upgrades an older one, refuses anybody else's or a newer.
