@@ -10,6 +10,7 @@
 #include "api/admin_views.h"
 #include "api/http_message.h"
 #include "api/http_server.h"
+#include "api/metrics_text.h"
 #include "base/counters.h"
 #include "ingest/packet_source.h"
 #include "shards/pipeline.h"
@@ -36,6 +37,7 @@ struct admin_parts {
   std::string version;
   bool is_loopback = true;              ///< then only Host headers of this machine are let in
   const view_service* views = nullptr;  ///< null: there are none
+  std::function<void(metrics_text&)> more_metrics{};  ///< thread-safe; of other ports
 };
 
 class admin {

@@ -114,6 +114,7 @@ http_response admin::metrics() {
                "event streams ended because their client took nothing for too long");
     out.sample(counters.streams_dropped);
   }
+  if (parts_.more_metrics) parts_.more_metrics(out);
   write_process(out);
 
   http_response answer;

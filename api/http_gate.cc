@@ -1,16 +1,18 @@
 #include "api/http_gate.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
+#include <csignal>
+#include <iterator>
+#include <mutex>
 #include <set>
 #include <thread>
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/write.hpp>
 
+#include "api/http_connection.h"
 #include "api/http_session.h"
 #include "base/clock.h"
 
@@ -30,62 +32,7 @@ constexpr std::uint64_t sleep_max_us = 500'000;
 constexpr int idle_rounds = 4;
 constexpr std::uint64_t accept_retry_us = 100'000;
 
-class gate_thread;
-
-/// One connection: the socket, and the session that understands its bytes.
-class connection final : public byte_link, public std::enable_shared_from_this<connection> {
- public:
-  connection(tcp::socket socket, gate_thread& thread)
-      : socket_(std::move(socket)), thread_(thread) {}
-
-  /// Waits for the first bytes: they say which protocol it is.
-  void start() {
-    socket_.async_read_some(
-        asio::buffer(first_.data() + first_bytes_, first_.size() - first_bytes_),
-        [self = shared_from_this()](error_code failure, std::size_t bytes) {
-          if (failure) return self->close();
-          self->on_first_bytes(bytes);
-        });
-  }
-  void tick(std::uint64_t now_us);
-  bool is_waiting() const { return session_ && session_->is_waiting(); }
-
-  void read_some(char* to, std::size_t bytes_max) override {
-    if (is_closed_) return;
-    socket_.async_read_some(asio::buffer(to, bytes_max),
-                            [self = shared_from_this()](error_code failure, std::size_t bytes) {
-                              if (failure) return self->close();
-                              self->session_->on_read(bytes);
-                            });
-  }
-  void write(std::string_view first, std::string_view second) override {
-    if (is_closed_) return;
-    const std::array<asio::const_buffer, 2> parts{asio::buffer(first.data(), first.size()),
-                                                  asio::buffer(second.data(), second.size())};
-    asio::async_write(socket_, parts, [self = shared_from_this()](error_code failure, std::size_t) {
-      if (failure) return self->close();
-      self->session_->on_written();
-    });
-  }
-  void finish_sending() override {
-    error_code ignored;
-    socket_.shutdown(tcp::socket::shutdown_send, ignored);
-  }
-  void close() override;
-
- private:
-  void on_first_bytes(std::size_t bytes);
-
-  tcp::socket socket_;
-  gate_thread& thread_;
-  const std::uint64_t opened_us_ = monotonic_us();
-  std::array<char, http2_preface.size()> first_{};
-  std::size_t first_bytes_ = 0;
-  std::unique_ptr<http_session> session_;
-  bool is_closed_ = false;
-};
-
-class gate_thread {
+class gate_thread final : public connection_host {
  public:
   gate_thread(const http_gate_options& options, http_agent& agent, body_pool& bodies)
       : options_(options),
@@ -93,8 +40,9 @@ class gate_thread {
         ground_{.options = options_, .agent = agent, .bodies = bodies, .counts = counts_},
         acceptor_(io_),
         retry_(io_),
-        waker_(io_, agent.wake().fd()) {}
-  ~gate_thread() {
+        waker_(io_, agent.wake().fd()),
+        identity_(options.tls) {}
+  ~gate_thread() override {
     connections_.clear();
     waker_.release();  // the descriptor is the agent's
   }
@@ -127,10 +75,32 @@ class gate_thread {
     if (thread_.joinable()) thread_.join();
   }
   const gate_counts& counts() const { return counts_; }
-  const session_ground& ground() const { return ground_; }
-  void count_timeout() { counts_.timeouts.fetch_add(1, std::memory_order_relaxed); }
-  void forget(const std::shared_ptr<connection>& one) {
-    if (connections_.erase(one) > 0) counts_.connections.fetch_sub(1, std::memory_order_relaxed);
+  void set_identity(std::shared_ptr<const tls_identity> identity) {
+    std::lock_guard lock(identity_mutex_);
+    identity_ = std::move(identity);
+  }
+
+  // --- connection_host ---
+  const session_ground& ground() const override { return ground_; }
+  std::shared_ptr<const tls_identity> identity() const override {
+    std::lock_guard lock(identity_mutex_);
+    return identity_;
+  }
+  bool begin_handshake() override {
+    if (handshakes_ >= options_.handshakes_max) {
+      count(counts_.handshakes_refused);
+      return false;
+    }
+    ++handshakes_;
+    return true;
+  }
+  void end_handshake(bool went_well) override {
+    --handshakes_;
+    count(went_well ? counts_.handshakes : counts_.handshakes_failed);
+  }
+  void forget(const std::shared_ptr<connection>& one) override {
+    if (connections_.erase(one) > 0)
+      counts_.connections.store(connections_.size(), std::memory_order_relaxed);
   }
 
  private:
@@ -146,13 +116,13 @@ class gate_thread {
         return;
       }
       if (connections_.size() >= options_.connections_max) {
-        counts_.connections_refused.fetch_add(1, std::memory_order_relaxed);
+        count(counts_.connections_refused);
         socket.close(failure);
       } else {
         socket.set_option(tcp::no_delay(true), failure);
         auto one = std::make_shared<connection>(std::move(socket), *this);
         connections_.insert(one);
-        counts_.connections.fetch_add(1, std::memory_order_relaxed);
+        counts_.connections.store(connections_.size(), std::memory_order_relaxed);
         one->start();
       }
       accept();
@@ -197,6 +167,11 @@ class gate_thread {
   }
 
   void run() {
+    // OpenSSL writes to sockets that may be closed.
+    sigset_t pipe{};
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
     int idle = 0;
     while (!is_stopping_.load(std::memory_order_acquire)) {
       const std::uint64_t now_us = monotonic_us();
@@ -237,20 +212,14 @@ class gate_thread {
   asio::steady_timer retry_;
   asio::posix::stream_descriptor waker_;
   std::set<std::shared_ptr<connection>> connections_;
+  std::uint32_t handshakes_ = 0;  // under way
+  mutable std::mutex identity_mutex_;
+  std::shared_ptr<const tls_identity> identity_;
   std::uint64_t next_tick_us_ = 0;
   std::uint64_t next_room_us_ = UINT64_MAX;
   std::atomic<bool> is_stopping_{false};
   std::thread thread_;
 };
-
-void connection::close() {
-  if (is_closed_) return;
-  is_closed_ = true;
-  error_code ignored;
-  socket_.close(ignored);
-  if (session_) session_->on_closed();
-  thread_.forget(shared_from_this());
-}
 
 /// Threads share the port by SO_REUSEPORT, which would let another process share it as well, and
 /// take half of the connections, without anybody noticing.
@@ -268,27 +237,10 @@ status check_free(const tcp::endpoint& endpoint) {
                                              failure.message());
 }
 
-void connection::on_first_bytes(std::size_t bytes) {
-  first_bytes_ += bytes;
-  const std::string_view first(first_.data(), first_bytes_);
-  const bool may_be_http2 = http2_preface.starts_with(first);
-  if (may_be_http2 && first_bytes_ < first_.size()) return start();
-  session_ = may_be_http2 ? make_http2_session(thread_.ground(), *this)
-                          : make_http1_session(thread_.ground(), *this, weak_from_this());
-  session_->start(first);
-}
-
-void connection::tick(std::uint64_t now_us) {
-  if (session_) return session_->tick(now_us);
-  if (now_us < opened_us_ + thread_.ground().options.head_timeout_us) return;
-  thread_.count_timeout();
-  close();
-}
-
 class gate final : public http_gate {
  public:
-  gate(const http_gate_options& options, const std::vector<http_agent*>& agents,
-       body_pool& bodies) {
+  gate(const http_gate_options& options, const std::vector<http_agent*>& agents, body_pool& bodies)
+      : unsent_(options.unsent) {
     for (http_agent* const agent : agents)
       threads_.push_back(std::make_unique<gate_thread>(options, *agent, bodies));
   }
@@ -314,14 +266,34 @@ class gate final : public http_gate {
   std::uint16_t port() const override { return port_; }
   http_gate_counters counters() const override {
     http_gate_counters all;
+    all.unsent_bytes = unsent_->load(std::memory_order_relaxed);
     for (const auto& one : threads_) {
       all.requests += one->counts().requests.load();
       all.connections += one->counts().connections.load();
       all.connections_refused += one->counts().connections_refused.load();
       all.requests_refused += one->counts().requests_refused.load();
       all.timeouts += one->counts().timeouts.load();
+      all.handshakes += one->counts().handshakes.load();
+      all.handshakes_failed += one->counts().handshakes_failed.load();
+      all.handshakes_refused += one->counts().handshakes_refused.load();
+      all.bytes_received += one->counts().bytes_received.load();
+      all.bytes_sent += one->counts().bytes_sent.load();
+      all.bodies_refused += one->counts().bodies_refused.load();
+    }
+    for (std::size_t label = 0; label < http_exchange::labels_max; ++label) {
+      for (std::size_t i = 0; i < counted_statuses.size(); ++i) {
+        std::uint64_t sum = 0;
+        for (const auto& one : threads_)
+          sum += one->counts().answers[label][i].load();
+        if (sum > 0)
+          all.answers.push_back({static_cast<std::uint8_t>(label), counted_statuses[i], sum});
+      }
     }
     return all;
+  }
+  void set_identity(std::shared_ptr<const tls_identity> identity) override {
+    for (const auto& one : threads_)
+      one->set_identity(identity);
   }
   void stop() override {
     for (const auto& one : threads_)
@@ -329,11 +301,22 @@ class gate final : public http_gate {
   }
 
  private:
+  const std::shared_ptr<const std::atomic<std::uint64_t>> unsent_;
   std::uint16_t port_ = 0;
   std::vector<std::unique_ptr<gate_thread>> threads_;
 };
 
 }  // namespace
+
+void count_answer(gate_counts& counts, std::uint8_t label, unsigned status) {
+  const auto at = std::find(counted_statuses.begin(), std::prev(counted_statuses.end()), status);
+  count(counts.answers[label][static_cast<std::size_t>(at - counted_statuses.begin())]);
+}
+
+void count_refusal(gate_counts& counts, unsigned status) {
+  count(counts.requests_refused);
+  if (status == 413 || status == 503) count(counts.bodies_refused);
+}
 
 std::string_view gate_request::header(std::string_view name) const {
   const auto lower = [](char c) {

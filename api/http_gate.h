@@ -2,6 +2,7 @@
 /// The HTTP server of the data port: a few equal threads, each with its own acceptor on the one
 /// port, its own connections and its own agent. Everything is bounded: connections, header bytes,
 /// body bytes (in arena room that is reserved before they are read), and time without progress.
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -12,6 +13,7 @@
 
 #include "api/body_pool.h"
 #include "api/http_message.h"
+#include "api/http_tls.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/waker.h"
@@ -45,6 +47,9 @@ class http_exchange {
   virtual body_room take_body() = 0;
   /// The whole answer; once. Nothing happens when the client is gone.
   virtual void answer(gate_answer what) = 0;
+  /// What its answer is counted under, below labels_max; 0 when nothing is said.
+  void set_label(std::uint8_t label) { label_ = label; }
+  static constexpr std::size_t labels_max = 64;
 
   /// An answer without a known end: head first, then pieces, then the end.
   virtual void begin_stream(unsigned status, std::string_view content_type,
@@ -55,6 +60,11 @@ class http_exchange {
   virtual bool is_open() const = 0;
   /// Bytes of send() that the client has not taken yet.
   virtual std::uint64_t unsent_bytes() const = 0;
+  /// Calls `then` once, soon after those have become fewer than `bytes`; it must not answer here.
+  virtual void when_unsent_below(std::uint64_t bytes, std::function<void()> then) = 0;
+
+ protected:
+  std::uint8_t label_ = 0;
 };
 
 /// What a thread of the gate serves. All calls are on that thread, but for the waker's.
@@ -90,6 +100,14 @@ struct http_gate_options {
   std::uint64_t room_patience_us =
       5'000'000;  ///< a body that finds no room waits so long; then 503
   std::uint64_t drain_us = 5'000'000;
+  std::shared_ptr<const tls_identity> tls;  ///< null: no TLS
+  bool plain_too = false;                   ///< with TLS: serve what comes without it as well
+  std::vector<std::string> cors_origins;    ///< whose pages may use it: http_cors.h
+  /// Bytes of answers that clients have not taken, over all threads; shared with who makes answers.
+  std::shared_ptr<std::atomic<std::uint64_t>> unsent =
+      std::make_shared<std::atomic<std::uint64_t>>(0);
+  std::uint32_t handshakes_max = 512;  ///< under way in each thread; further ones are closed
+  std::uint64_t handshake_timeout_us = 10'000'000;
 };
 
 struct http_gate_counters {
@@ -97,7 +115,20 @@ struct http_gate_counters {
   std::uint64_t connections = 0;          ///< now
   std::uint64_t connections_refused = 0;  ///< over connections_max
   std::uint64_t requests_refused = 0;     ///< malformed, too large, or no room
+  std::uint64_t bodies_refused = 0;       ///< of these, the last two
   std::uint64_t timeouts = 0;             ///< connections closed for silence
+  std::uint64_t handshakes = 0;           ///< of TLS, that went well
+  std::uint64_t handshakes_failed = 0;
+  std::uint64_t handshakes_refused = 0;  ///< over handshakes_max
+  std::uint64_t bytes_received = 0;      ///< without what TLS adds
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t unsent_bytes = 0;  ///< now: of answers that clients have not taken
+  struct answer_count {
+    std::uint8_t label = 0;
+    unsigned status = 0;  ///< 0: one of the rare ones
+    std::uint64_t count = 0;
+  };
+  std::vector<answer_count> answers;  ///< those that are not 0
 };
 
 class http_gate {
@@ -114,6 +145,8 @@ class http_gate {
 
   virtual std::uint16_t port() const = 0;
   virtual http_gate_counters counters() const = 0;
+  /// For connections from now on. Thread-safe.
+  virtual void set_identity(std::shared_ptr<const tls_identity> identity) = 0;
   /// Accepts nothing more, lets the agents drain, closes every connection, joins the threads.
   virtual void stop() = 0;
 };

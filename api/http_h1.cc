@@ -10,7 +10,9 @@
 #include <boost/beast/http/status.hpp>
 #include <fmt/format.h>
 
+#include "api/http_cors.h"
 #include "api/http_session.h"
+#include "api/http_upgrade.h"
 #include "base/clock.h"
 
 namespace millrace {
@@ -67,7 +69,7 @@ std::string_view reason_of(unsigned status) {
 class http1_session final : public http_session, public http_exchange {
  public:
   http1_session(const session_ground& ground, byte_link& link, std::weak_ptr<void> owner)
-      : ground_(ground), link_(link), owner_(std::move(owner)) {}
+      : ground_(ground), link_(link), owner_(std::move(owner)), unsent_(ground.options) {}
 
   // --- exchange ---
   const gate_request& request() const override { return request_; }
@@ -77,7 +79,10 @@ class http1_session final : public http_session, public http_exchange {
   void send(std::string piece) override;
   void end_stream() override;
   bool is_open() const override { return !is_closed_; }
-  std::uint64_t unsent_bytes() const override { return unsent_; }
+  std::uint64_t unsent_bytes() const override { return unsent_.bytes(); }
+  void when_unsent_below(std::uint64_t bytes, std::function<void()> then) override {
+    drained_.set(bytes, std::move(then));
+  }
 
   // --- session ---
   void start(std::string_view first_bytes) override {
@@ -90,7 +95,7 @@ class http1_session final : public http_session, public http_exchange {
   void on_closed() override {
     is_closed_ = true;
     queue_.clear();
-    unsent_ = 0;
+    unsent_.clear();
   }
   void tick(std::uint64_t now_us) override;
   bool is_waiting() const override { return state_ == state::room; }
@@ -131,12 +136,14 @@ class http1_session final : public http_session, public http_exchange {
   std::string head_;  // being written
   std::string out_;
   std::deque<std::string> queue_;  // of a stream
-  std::uint64_t unsent_ = 0;
+  unsent_share unsent_;
+  drain_call drained_;
   bool stream_ended_ = false;
 };
 
 void http1_session::next_request() {
   state_ = state::head;
+  label_ = 0;
   request_.headers.clear();
   request_.body = {};
   room_.reset();
@@ -186,6 +193,7 @@ void http1_session::on_head(const head_parser& parser) {
     if (!inside) return refuse(400, "folded header");
   }
   keep_alive_ = parser.keep_alive();
+  if (link_.is_refused()) return refuse(400, "this port speaks TLS: use https");
   if (parser.chunked()) return refuse(411, "chunked bodies are not accepted: send Content-Length");
   const auto length = parser.content_length();
   body_bytes_ = length ? *length : 0;
@@ -223,7 +231,7 @@ void http1_session::tick(std::uint64_t now_us) {
   }
   if (state_ == state::handling || now_us < deadline_us_) return;
   if (state_ == state::streaming && !is_writing_) return;
-  ground_.counts.timeouts.fetch_add(1, std::memory_order_relaxed);
+  count(ground_.counts.timeouts);
   link_.close();
 }
 
@@ -237,7 +245,14 @@ void http1_session::on_body() {
   state_ = state::handling;
   request_.body = room_.bytes().first(body_bytes_);
   std::memset(room_.bytes().data() + body_bytes_, 0, http_gate::body_padding);
-  ground_.counts.requests.fetch_add(1, std::memory_order_relaxed);
+  if (auto upgrade = upgrade_asked_for(request_)) {
+    upgrade->room = std::move(room_);
+    upgrade->body_bytes = body_bytes_;
+    upgrade->first_bytes.assign(in_.data() + begin_, end_ - begin_);
+    return link_.become_http2(*std::move(upgrade));
+  }
+  count(ground_.counts.requests);
+  if (is_preflight(ground_.options.cors_origins, request_)) return answer(preflight_answer());
   const auto owner = owner_.lock();
   if (!owner) return;
   ground_.agent.handle(std::shared_ptr<http_exchange>(owner, this));
@@ -254,6 +269,8 @@ void http1_session::append_head(std::string& out, unsigned status, std::string_v
 
 void http1_session::answer(gate_answer what) {
   if (is_closed_) return;
+  count_answer(ground_.counts, label_, what.status);
+  add_cors(ground_.options.cors_origins, request_, what.headers);
   std::string head;
   append_head(head, what.status, what.content_type, what.headers);
   fmt::format_to(std::back_inserter(head), "Content-Length: {}\r\n\r\n", what.body.size());
@@ -261,11 +278,14 @@ void http1_session::answer(gate_answer what) {
   // Answered before the body was read: what follows on the connection is not a request.
   if (state_ != state::handling) keep_alive_ = false;
   state_ = state::answering;
+  unsent_.add(what.body.size());
   write(std::move(head), std::move(what.body));
 }
 
 void http1_session::refuse(unsigned status, std::string_view why) {
-  ground_.counts.requests_refused.fetch_add(1, std::memory_order_relaxed);
+  count_refusal(ground_.counts, status);
+  // They may be half of what was sent, or lie in a parser that is gone.
+  if (state_ == state::head) request_.headers.clear();
   keep_alive_ = false;
   answer(refusal_of(status, why));
 }
@@ -287,6 +307,7 @@ void http1_session::on_written() {
       return write_next_piece();
     case state::answering:
       out_ = {};
+      unsent_.clear();
       if (keep_alive_) return next_request();
       // Closing now, with something unread, would make the system throw away what was just sent.
       state_ = state::closing;
@@ -301,6 +322,8 @@ void http1_session::on_written() {
 void http1_session::begin_stream(unsigned status, std::string_view content_type,
                                  http_fields headers) {
   if (is_closed_) return;
+  count_answer(ground_.counts, label_, status);
+  add_cors(ground_.options.cors_origins, request_, headers);
   std::string head;
   append_head(head, status, content_type, headers);
   head += "Transfer-Encoding: chunked\r\n\r\n";
@@ -313,7 +336,7 @@ void http1_session::send(std::string piece) {
   if (is_closed_ || piece.empty()) return;
   // With its end at once: clients wait for that before they look at the piece.
   piece += chunk_end;
-  unsent_ += piece.size();
+  unsent_.add(piece.size());
   queue_.push_back(std::move(piece));
   if (!is_writing_) write_next_piece();
 }
@@ -325,8 +348,9 @@ void http1_session::end_stream() {
 }
 
 void http1_session::write_next_piece() {
-  unsent_ -= std::min<std::uint64_t>(unsent_, out_.size());
+  unsent_.take(out_.size());
   out_.clear();
+  drained_.look(unsent_.bytes());
   if (!queue_.empty()) {
     std::string piece = std::move(queue_.front());
     queue_.pop_front();

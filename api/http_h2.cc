@@ -8,7 +8,9 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include "api/http_cors.h"
 #include "api/http_session.h"
+#include "api/http_upgrade.h"
 #include "base/clock.h"
 
 namespace millrace {
@@ -27,7 +29,7 @@ class http2_session;
 /// One stream: a request, and its answer.
 class http2_stream final : public http_exchange {
  public:
-  http2_stream(http2_session& session, std::int32_t id) : session_(&session), id_(id) {}
+  http2_stream(http2_session& session, std::int32_t id);
 
   const gate_request& request() const override { return request_; }
   body_room take_body() override { return std::move(room_); }
@@ -36,13 +38,22 @@ class http2_stream final : public http_exchange {
   void send(std::string piece) override;
   void end_stream() override;
   bool is_open() const override { return session_ != nullptr; }
-  std::uint64_t unsent_bytes() const override { return unsent_; }
+  std::uint64_t unsent_bytes() const override { return unsent_.bytes(); }
+  void when_unsent_below(std::uint64_t bytes, std::function<void()> then) override {
+    drained_.set(bytes, std::move(then));
+  }
 
   /// The next bytes of the answer; -1: none yet. Sets `is_end` with the last.
   ssize_t read(std::uint8_t* to, std::size_t bytes_max, bool& is_end);
   /// Headers are kept one behind the other; views into them are made when all are there.
   bool add_header(std::string_view name, std::string_view value);
   void make_request();
+  /// The stream is gone; who holds it may do so.
+  void let_go();
+  /// Something is there to send, and the client has taken nothing for so long.
+  bool is_stuck(std::uint64_t now_us, std::uint64_t patience_us) const {
+    return unsent_.bytes() > 0 && now_us >= progress_us_ + patience_us;
+  }
 
   http2_session* session_;  // null: the stream is gone
   const std::int32_t id_;
@@ -51,12 +62,13 @@ class http2_stream final : public http_exchange {
   std::uint64_t body_bytes_ = 0;
   std::uint64_t body_got_ = 0;
   std::uint64_t deadline_us_ = 0;
+  std::uint64_t progress_us_ = 0;  // of its answer
   bool is_answered_ = false;
   bool has_head_ = false;
   bool is_handled_ = false;
 
  private:
-  void start(unsigned status, std::string_view content_type, const http_fields& headers);
+  void start(unsigned status, std::string_view content_type, http_fields headers);
 
   struct span_of {
     std::size_t name = 0;
@@ -67,13 +79,15 @@ class http2_stream final : public http_exchange {
   std::vector<span_of> header_spans_;
   std::deque<std::string> queue_;
   std::size_t sent_of_first_ = 0;
-  std::uint64_t unsent_ = 0;
+  unsent_share unsent_;
+  drain_call drained_;
   bool ended_ = false;
 };
 
 class http2_session final : public http_session {
  public:
-  http2_session(const session_ground& ground, byte_link& link);
+  http2_session(const session_ground& ground, byte_link& link,
+                std::optional<http2_upgrade> upgrade);
   ~http2_session() override;
 
   void start(std::string_view first_bytes) override;
@@ -88,6 +102,7 @@ class http2_session final : public http_session {
   void write_soon();
   void on_head(http2_stream& one, bool is_end);
   void on_body_end(const std::shared_ptr<http2_stream>& one);
+  void hand_over(const std::shared_ptr<http2_stream>& one);
   std::shared_ptr<http2_stream> find(std::int32_t id) const;
   void open_stream(std::int32_t id);
   void close_stream(std::int32_t id);
@@ -95,20 +110,34 @@ class http2_session final : public http_session {
   void refuse(http2_stream& one, unsigned status, std::string_view why);
 
  private:
+  bool take_upgrade();
+
   const session_ground ground_;
   byte_link& link_;
+  std::optional<http2_upgrade> upgrade_;
   nghttp2_session* session_ = nullptr;
   std::unordered_map<std::int32_t, std::shared_ptr<http2_stream>> streams_;
   std::vector<char> in_;
+  std::string_view prefix_;  // goes out before the first frame
   std::string out_;
   bool is_writing_ = false;
   bool is_closed_ = false;
   bool in_callbacks_ = false;
+  bool is_ending_ = false;  // nothing is read any more; what there is to say is still said
   std::uint64_t idle_since_us_ = 0;
   std::uint64_t write_deadline_us_ = UINT64_MAX;
 };
 
 // --- streams -------------------------------------------------------------------------------------
+
+http2_stream::http2_stream(http2_session& session, std::int32_t id)
+    : session_(&session), id_(id), unsent_(session.ground().options) {}
+
+void http2_stream::let_go() {
+  session_ = nullptr;
+  queue_.clear();
+  unsent_.clear();
+}
 
 bool http2_stream::add_header(std::string_view name, std::string_view value) {
   if (header_text_.size() + name.size() + value.size() > http_gate::header_bytes_max) return false;
@@ -140,9 +169,11 @@ void http2_stream::make_request() {
   }
 }
 
-void http2_stream::start(unsigned status, std::string_view content_type,
-                         const http_fields& headers) {
+void http2_stream::start(unsigned status, std::string_view content_type, http_fields headers) {
   is_answered_ = true;
+  progress_us_ = monotonic_us();
+  count_answer(session_->ground().counts, label_, status);
+  add_cors(session_->ground().options.cors_origins, request_, headers);
   const std::string status_text = std::to_string(status);
   http_fields all{{":status", status_text}, {"content-type", std::string(content_type)}};
   for (const auto& [name, value] : headers) {
@@ -183,7 +214,9 @@ ssize_t http2_stream::read(std::uint8_t* to, std::size_t bytes_max, bool& is_end
       sent_of_first_ = 0;
     }
   }
-  unsent_ -= bytes;
+  if (bytes > 0) progress_us_ = monotonic_us();
+  unsent_.take(bytes);
+  drained_.look(unsent_.bytes());
   is_end = ended_ && queue_.empty();
   if (bytes == 0 && !is_end) return -1;
   return static_cast<ssize_t>(bytes);
@@ -191,22 +224,23 @@ ssize_t http2_stream::read(std::uint8_t* to, std::size_t bytes_max, bool& is_end
 
 void http2_stream::answer(gate_answer what) {
   if (session_ == nullptr || is_answered_) return;
-  unsent_ += what.body.size();
+  unsent_.add(what.body.size());
   what.headers.emplace_back("content-length", std::to_string(what.body.size()));
   if (!what.body.empty()) queue_.push_back(std::move(what.body));
   ended_ = true;
-  start(what.status, what.content_type, what.headers);
+  start(what.status, what.content_type, std::move(what.headers));
 }
 
 void http2_stream::begin_stream(unsigned status, std::string_view content_type,
                                 http_fields headers) {
   if (session_ == nullptr || is_answered_) return;
-  start(status, content_type, headers);
+  start(status, content_type, std::move(headers));
 }
 
 void http2_stream::send(std::string piece) {
   if (session_ == nullptr || piece.empty()) return;
-  unsent_ += piece.size();
+  if (queue_.empty()) progress_us_ = monotonic_us();
+  unsent_.add(piece.size());
   queue_.push_back(std::move(piece));
   nghttp2_session_resume_data(session_->raw(), id_);
   session_->write_soon();
@@ -266,8 +300,13 @@ int on_stream_close(nghttp2_session*, std::int32_t id, std::uint32_t, void* user
   return 0;
 }
 
-http2_session::http2_session(const session_ground& ground, byte_link& link)
-    : ground_(ground), link_(link), in_(read_bytes), idle_since_us_(monotonic_us()) {
+http2_session::http2_session(const session_ground& ground, byte_link& link,
+                             std::optional<http2_upgrade> upgrade)
+    : ground_(ground),
+      link_(link),
+      upgrade_(std::move(upgrade)),
+      in_(read_bytes),
+      idle_since_us_(monotonic_us()) {
   nghttp2_session_callbacks* callbacks = nullptr;
   nghttp2_session_callbacks_new(&callbacks);
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
@@ -281,11 +320,12 @@ http2_session::http2_session(const session_ground& ground, byte_link& link)
 
 http2_session::~http2_session() {
   for (const auto& [id, one] : streams_)
-    one->session_ = nullptr;
+    one->let_go();
   nghttp2_session_del(session_);
 }
 
 void http2_session::start(std::string_view first_bytes) {
+  if (upgrade_ && !take_upgrade()) return link_.close();
   const std::array<nghttp2_settings_entry, 4> settings{
       {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, streams_max},
        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, static_cast<std::uint32_t>(stream_window)},
@@ -293,8 +333,31 @@ void http2_session::start(std::string_view first_bytes) {
        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, http_gate::header_bytes_max}}};
   nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
   nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, connection_window);
+  if (const auto one = find(1)) hand_over(one);
   std::copy(first_bytes.begin(), first_bytes.end(), in_.begin());
   on_read(first_bytes.size());
+}
+
+/// The request that came in HTTP/1.1 is stream 1.
+bool http2_session::take_upgrade() {
+  const std::string& settings = upgrade_->settings;
+  if (nghttp2_session_upgrade2(session_, reinterpret_cast<const std::uint8_t*>(settings.data()),
+                               settings.size(), upgrade_->method == "HEAD" ? 1 : 0, nullptr) != 0)
+    return false;
+  open_stream(1);
+  const auto one = find(1);
+  bool fits =
+      one->add_header(":method", upgrade_->method) && one->add_header(":path", upgrade_->target);
+  for (const auto& [name, value] : upgrade_->headers)
+    fits = fits && one->add_header(name, value);
+  if (!fits) return false;
+  one->make_request();
+  one->has_head_ = true;
+  one->body_bytes_ = one->body_got_ = upgrade_->body_bytes;
+  one->room_ = std::move(upgrade_->room);
+  prefix_ = switching_protocols;
+  upgrade_.reset();
+  return true;
 }
 
 void http2_session::on_read(std::size_t bytes) {
@@ -303,19 +366,16 @@ void http2_session::on_read(std::size_t bytes) {
       nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(in_.data()), bytes);
   in_callbacks_ = false;
   // What breaks the protocol is told to the client by a GOAWAY, which is queued already.
+  is_ending_ = taken < 0 || nghttp2_session_want_read(session_) == 0;
   write_soon();
-  if (is_closed_) return;
-  if (taken < 0 || nghttp2_session_want_read(session_) == 0) {
-    if (!is_writing_) link_.close();
-    return;
-  }
+  if (is_closed_ || is_ending_) return;
   link_.read_some(in_.data(), in_.size());
 }
 
 /// Writes what there is, unless a write is under way, whose end comes here again.
 void http2_session::write_soon() {
   if (is_writing_ || is_closed_ || in_callbacks_) return;
-  out_.clear();
+  out_ = std::exchange(prefix_, {});
   while (out_.size() < write_bytes) {
     const std::uint8_t* bytes = nullptr;
     const ssize_t count = nghttp2_session_mem_send(session_, &bytes);
@@ -323,7 +383,7 @@ void http2_session::write_soon() {
     out_.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(count));
   }
   if (out_.empty()) {
-    if (nghttp2_session_want_read(session_) == 0) link_.close();
+    if (is_ending_ || nghttp2_session_want_read(session_) == 0) link_.close();
     return;
   }
   is_writing_ = true;
@@ -340,22 +400,23 @@ void http2_session::on_written() {
 void http2_session::on_closed() {
   is_closed_ = true;
   for (const auto& [id, one] : streams_)
-    one->session_ = nullptr;
+    one->let_go();
   streams_.clear();
 }
 
 void http2_session::tick(std::uint64_t now_us) {
   if (is_closed_) return;
   for (const auto& [id, one] : streams_) {
-    if (!one->is_handled_ && !one->is_answered_ && now_us >= one->deadline_us_) {
-      ground_.counts.timeouts.fetch_add(1, std::memory_order_relaxed);
-      nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
-    }
+    const bool is_late = !one->is_handled_ && !one->is_answered_ && now_us >= one->deadline_us_;
+    if (!is_late && !one->is_stuck(now_us, ground_.options.send_timeout_us)) continue;
+    count(ground_.counts.timeouts);
+    one->deadline_us_ = one->progress_us_ = UINT64_MAX / 2;  // once is enough
+    nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
   }
   const bool is_idle =
       streams_.empty() && now_us >= idle_since_us_ + ground_.options.idle_timeout_us;
   if (is_idle || now_us >= write_deadline_us_) {
-    ground_.counts.timeouts.fetch_add(1, std::memory_order_relaxed);
+    count(ground_.counts.timeouts);
     return link_.close();
   }
   write_soon();
@@ -375,13 +436,13 @@ void http2_session::open_stream(std::int32_t id) {
 void http2_session::close_stream(std::int32_t id) {
   const auto found = streams_.find(id);
   if (found == streams_.end()) return;
-  found->second->session_ = nullptr;
+  found->second->let_go();
   streams_.erase(found);
   idle_since_us_ = monotonic_us();
 }
 
 void http2_session::refuse(http2_stream& one, unsigned status, std::string_view why) {
-  ground_.counts.requests_refused.fetch_add(1, std::memory_order_relaxed);
+  count_refusal(ground_.counts, status);
   one.answer(refusal_of(status, why));
 }
 
@@ -415,17 +476,24 @@ bool http2_session::on_data(std::int32_t id, const std::uint8_t* bytes, std::siz
 
 void http2_session::on_body_end(const std::shared_ptr<http2_stream>& one) {
   if (one->is_answered_ || one->is_handled_ || one->body_got_ != one->body_bytes_) return;
+  hand_over(one);
+}
+
+void http2_session::hand_over(const std::shared_ptr<http2_stream>& one) {
   one->is_handled_ = true;
   one->request_.body = one->room_.bytes().first(one->body_bytes_);
   std::memset(one->room_.bytes().data() + one->body_bytes_, 0, http_gate::body_padding);
-  ground_.counts.requests.fetch_add(1, std::memory_order_relaxed);
+  count(ground_.counts.requests);
+  if (is_preflight(ground_.options.cors_origins, one->request_))
+    return one->answer(preflight_answer());
   ground_.agent.handle(one);
 }
 
 }  // namespace
 
-std::unique_ptr<http_session> make_http2_session(const session_ground& ground, byte_link& link) {
-  return std::make_unique<http2_session>(ground, link);
+std::unique_ptr<http_session> make_http2_session(const session_ground& ground, byte_link& link,
+                                                 std::optional<http2_upgrade> upgrade) {
+  return std::make_unique<http2_session>(ground, link, std::move(upgrade));
 }
 
 }  // namespace millrace

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "api/http_gate.h"
+
 namespace millrace {
 namespace {
 
@@ -56,7 +58,17 @@ constexpr std::array actions{
     kinesis_action{"UpdateStreamWarmThroughput", call, update_warm_throughput},
 };
 
+static_assert(actions.size() < http_exchange::labels_max);
+
 }  // namespace
+
+std::uint8_t label_of(const kinesis_action& action) {
+  return static_cast<std::uint8_t>(&action - actions.data() + 1);
+}
+
+std::string_view action_name_of(std::uint8_t label) {
+  return label == 0 || label > actions.size() ? "none" : actions[label - 1].name;
+}
 
 const kinesis_action* find_action(std::string_view name) {
   const auto found = std::lower_bound(

@@ -1,5 +1,6 @@
 #pragma once
 /// The table of actions.
+#include <cstdint>
 #include <string_view>
 
 #include "api/kinesis_service.h"
@@ -23,5 +24,9 @@ struct kinesis_action {
 
 /// Null when there is no such action.
 const kinesis_action* find_action(std::string_view name);
+
+/// A small number for each action of the table, from 1, and back: "none" for 0.
+std::uint8_t label_of(const kinesis_action& action);
+std::string_view action_name_of(std::uint8_t label);
 
 }  // namespace millrace

@@ -115,8 +115,9 @@ kinesis_door::kinesis_door(const kinesis_door_parts& parts, const kinesis_door_o
       puts_(std::make_unique<put_answers>(parts.service, parts.sink, filler_, counters_,
                                           options.answer_us_max)),
       fanout_(std::make_unique<kinesis_fanout>(
-          parts.service, parts.subscriptions, parts.workers,
-          [this](std::function<void()> what) { post_back(std::move(what)); })) {
+          parts.service, parts.subscriptions, parts.workers, news_, parts.unsent,
+          [this](std::function<void()> what) { post_back(std::move(what)); })),
+      waits_(parts.service.streams, news_, options.waits_max) {
   if (parts.credentials != nullptr) verifier_.emplace(*parts.credentials);
 }
 
@@ -127,6 +128,7 @@ bool kinesis_door::admit(http_exchange& exchange, std::uint64_t body_bytes) {
   // A stranger gets no room for a large body; the signature itself covers the body.
   if (verifier_ && body_bytes > stranger_bytes_max &&
       !verifier_->knows({request.method, request.target, request.headers, {}})) {
+    counters_.add(counter::http_signatures_refused);
     answer_kinesis(exchange,
                    encoding_of(request.header("Content-Type")).value_or(wire_encoding::json),
                    kinesis_error{"UnrecognizedClientException",
@@ -152,6 +154,7 @@ void kinesis_door::handle(std::shared_ptr<http_exchange> exchange) {
   const kinesis_action* const action = find_action(name);
   if (action == nullptr)
     return answer_kinesis(*exchange, *encoding, kinesis_error{"UnknownOperationException", {}});
+  exchange->set_label(label_of(*action));
   const credential* who = nullptr;
   if (const kinesis_outcome failure = authorize(request, *action, who))
     return answer_kinesis(*exchange, *encoding, *failure);
@@ -161,8 +164,12 @@ void kinesis_door::handle(std::shared_ptr<http_exchange> exchange) {
 kinesis_outcome kinesis_door::authorize(const gate_request& request, const kinesis_action& action,
                                         const credential*& who) {
   if (!verifier_) return std::nullopt;
-  MILLRACE_KINESIS_TRY(verifier_->verify(
-      {request.method, request.target, request.headers, request.body}, wall_us() / 1'000'000, who));
+  if (auto failure =
+          verifier_->verify({request.method, request.target, request.headers, request.body},
+                            wall_us() / 1'000'000, who)) {
+    counters_.add(counter::http_signatures_refused);
+    return failure;
+  }
   if (who->allows_action(action.name)) return std::nullopt;
   return kinesis_error{"AccessDeniedException",
                        "User: " + who->access_key +
@@ -207,37 +214,88 @@ void kinesis_door::call(std::shared_ptr<http_exchange> exchange, const kinesis_a
   }
   if (failure) return answer_kinesis(*exchange, encoding, *failure);
 
+  std::uint64_t wait_ms = 0;
+  if (action.name == "GetRecords")
+    failure = parse_wait(exchange->request().header(wait_header), wait_ms);
+  if (failure) return answer_kinesis(*exchange, encoding, *failure);
+
   const std::uint64_t id = next_call_++;
-  auto job = [this, id, encoding, &action, who, input = *std::move(input)] {
+  const auto& made =
+      calls_
+          .emplace(
+              id, waiting_call{.exchange = std::move(exchange),
+                               .encoding = encoding,
+                               .action = &action,
+                               .who = who,
+                               .input = std::make_shared<const wire_value>(*std::move(input)),
+                               .wait_until_us = wait_ms == 0 ? 0 : monotonic_us() + wait_ms * 1000})
+          .first->second;
+  if (run_call(id)) return;
+  answer_kinesis(*made.exchange, encoding, unavailable("Too many requests are waiting."));
+  calls_.erase(id);
+}
+
+/// What a worker made of a call.
+struct kinesis_door::call_answer {
+  kinesis_outcome failure;
+  std::string body;
+  std::optional<read_end> end;  // nothing was there to read
+};
+
+bool kinesis_door::run_call(std::uint64_t id) {
+  const waiting_call& one = calls_.at(id);
+  return parts_.workers.post([this, id, encoding = one.encoding, action = one.action, who = one.who,
+                              input = one.input, waits = one.wait_until_us != 0] {
     wire_writer out(encoding);
+    auto answer = std::make_shared<call_answer>();
     action_call made{.service = parts_.service,
-                     .input = input,
+                     .input = *input,
                      .out = out,
                      .now_us = wall_us(),
-                     .action = action.name,
-                     .who = who};
-    if (action.kind == action_kind::subscribe) {
+                     .action = action->name,
+                     .who = who,
+                     .end = waits ? &answer->end : nullptr};
+    if (action->kind == action_kind::subscribe) {
       subscription_start start;
       const kinesis_outcome outcome = start_subscription(made, start);
       return post_back([this, id, outcome, start] { start_stream(id, outcome, start); });
     }
-    const kinesis_outcome outcome = action.handler(made);
-    post_back([this, id, outcome, body_text = out.take()]() mutable {
-      answer_call(id, outcome, std::move(body_text));
-    });
-  };
-  if (!parts_.workers.post(std::move(job)))
-    return answer_kinesis(*exchange, encoding, unavailable("Too many requests are waiting."));
-  calls_.emplace(id, waiting_call{.exchange = std::move(exchange), .encoding = encoding});
+    if (action->handler == get_records && parts_.unsent.load() >= unsent_bytes_max) {
+      answer->failure =
+          unavailable("Answers that clients have not taken fill the memory for them.");
+      return post_back([this, id, answer] { answer_call(id, *answer); });
+    }
+    answer->failure = action->handler(made);
+    answer->body = out.take();
+    post_back([this, id, answer] { answer_call(id, *answer); });
+  });
 }
 
-void kinesis_door::answer_call(std::uint64_t id, const kinesis_outcome& failure, std::string body) {
+void kinesis_door::answer_call(std::uint64_t id, call_answer& answer) {
   const auto found = calls_.find(id);
   if (found == calls_.end()) return;
-  const waiting_call waiting = std::move(found->second);
+  waiting_call& one = found->second;
+  const bool may_wait = answer.end && !is_draining_ && !answer.failure && one.exchange->is_open() &&
+                        monotonic_us() < one.wait_until_us;
+  if (may_wait) {
+    if (waits_.add(id, *answer.end, one.wait_until_us)) return;
+    counters_.add(counter::http_waits_refused);
+  }
+  const waiting_call waiting = std::move(one);
   calls_.erase(found);
-  if (failure) return answer_kinesis(*waiting.exchange, waiting.encoding, *failure);
-  answer_kinesis(*waiting.exchange, waiting.encoding, std::move(body));
+  if (answer.failure) return answer_kinesis(*waiting.exchange, waiting.encoding, *answer.failure);
+  answer_kinesis(*waiting.exchange, waiting.encoding, std::move(answer.body));
+}
+
+void kinesis_door::look_after_waits(std::uint64_t now_us) {
+  waits_.tick(now_us);
+  for (const std::uint64_t id : waits_.take_ready()) {
+    const auto found = calls_.find(id);
+    if (found == calls_.end() || run_call(id)) continue;
+    answer_kinesis(*found->second.exchange, found->second.encoding,
+                   unavailable("Too many requests are waiting."));
+    calls_.erase(found);
+  }
 }
 
 void kinesis_door::start_stream(std::uint64_t id, const kinesis_outcome& failure,
@@ -275,7 +333,14 @@ int kinesis_door::do_work(std::uint64_t now_us) {
   done += puts_->do_work(now_us);
   done += filler_.submit_due(now_us);
   done += run_posted();
+  done += news_.take([this](stream_id stream) {
+    fanout_->on_news(stream);
+    waits_.on_news(stream);
+  });
+  look_after_waits(now_us);
   done += fanout_->do_work(now_us);
+  counters_.set(gauge::http_waiting_reads, waits_.size());
+  counters_.set(gauge::http_subscriptions, fanout_->size());
   if (now_us >= next_gauges_us_) {
     next_gauges_us_ = now_us + gauges_period_us;
     filler_.set_gauges(now_us);
@@ -284,11 +349,11 @@ int kinesis_door::do_work(std::uint64_t now_us) {
 }
 
 std::uint64_t kinesis_door::next_due_us() const {
-  return std::min(filler_.next_due_us(), fanout_->next_due_us());
+  return std::min({filler_.next_due_us(), fanout_->next_due_us(), waits_.next_due_us()});
 }
 
 bool kinesis_door::has_work() const {
-  if (filler_.has_finished()) return true;
+  if (filler_.has_finished() || news_.any()) return true;
   std::lock_guard lock(inbox_mutex_);
   return !inbox_.empty();
 }
@@ -296,10 +361,13 @@ bool kinesis_door::has_work() const {
 bool kinesis_door::drain(std::uint64_t) {
   filler_.submit_all();
   fanout_->abandon();
+  is_draining_ = true;
+  waits_.end_all();
   return calls_.empty() && puts_->is_empty() && filler_.in_use() == 0;
 }
 
 void kinesis_door::abandon() {
+  waits_.clear();
   calls_.clear();
   puts_->abandon();
   fanout_->abandon();

@@ -1,6 +1,7 @@
 #pragma once
 /// One thread's door of the Kinesis port: requests become batches for the pipeline, or calls for
 /// the workers, and are answered when those come back.
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -14,6 +15,8 @@
 #include "api/http_gate.h"
 #include "api/kinesis_actions.h"
 #include "api/kinesis_fanout.h"
+#include "api/kinesis_waits.h"
+#include "api/log_news.h"
 #include "api/put_answers.h"
 #include "api/sigv4.h"
 #include "api/worker_pool.h"
@@ -26,6 +29,7 @@ namespace millrace {
 struct kinesis_door_options {
   batch_filler_options batches;
   bool check_host = true;                    ///< no credentials: only for who names this machine
+  std::size_t waits_max = 4096;              ///< GetRecords that wait for records; more do not wait
   std::uint64_t answer_us_max = 30'000'000;  ///< a Put that is not durable by then is told 503
 };
 
@@ -36,6 +40,8 @@ struct kinesis_door_parts {
   worker_pool& workers;
   subscription_book& subscriptions;
   const credential_set* credentials = nullptr;  ///< null: every signature is good
+  /// Bytes of answers that clients have not taken: http_gate_options::unsent.
+  const std::atomic<std::uint64_t>& unsent;
 };
 
 class kinesis_door final : public http_agent {
@@ -59,7 +65,11 @@ class kinesis_door final : public http_agent {
                 wire_encoding encoding, const credential* who);
   void call(std::shared_ptr<http_exchange> exchange, const kinesis_action& action,
             wire_encoding encoding, const credential* who);
-  void answer_call(std::uint64_t id, const kinesis_outcome& failure, std::string body);
+  /// Has a worker carry the call out. False: too many wait.
+  bool run_call(std::uint64_t id);
+  struct call_answer;
+  void answer_call(std::uint64_t id, call_answer& answer);
+  void look_after_waits(std::uint64_t now_us);
   void start_stream(std::uint64_t id, const kinesis_outcome& failure,
                     const subscription_start& start);
   kinesis_outcome authorize(const gate_request& request, const kinesis_action& action,
@@ -74,15 +84,22 @@ class kinesis_door final : public http_agent {
   waker waker_;
   batch_filler filler_;
   std::unique_ptr<put_answers> puts_;
+  log_news news_{waker_};
   std::unique_ptr<kinesis_fanout> fanout_;
+  kinesis_waits waits_;
   std::optional<sigv4_verifier> verifier_;
 
   struct waiting_call {
     std::shared_ptr<http_exchange> exchange;
     wire_encoding encoding = wire_encoding::json;
+    const kinesis_action* action = nullptr;
+    const credential* who = nullptr;
+    std::shared_ptr<const wire_value> input;
+    std::uint64_t wait_until_us = 0;  // for records, when there are none; 0: not at all
   };
   std::unordered_map<std::uint64_t, waiting_call> calls_;
   std::uint64_t next_call_ = 1;
+  bool is_draining_ = false;
   std::uint64_t next_gauges_us_ = 0;
 
   mutable std::mutex inbox_mutex_;

@@ -11,14 +11,15 @@
 namespace millrace {
 namespace {
 
-/// Between two looks at the shards: what is durable is on its way at most this much later.
-constexpr std::uint64_t look_period_us = 1'000;
+/// Between two looks at time, clients that are gone and shards that were taken over. What becomes
+/// durable is looked at when it does.
+constexpr std::uint64_t look_period_us = 250'000;
 /// An event at least so often, because its ContinuationSequenceNumber is the client's checkpoint.
 constexpr std::uint64_t event_period_us = 5'000'000;
 constexpr std::uint64_t event_bytes_max = limits::mib;
 constexpr std::uint32_t event_records_max = 10'000;
 /// A client that has not taken this much yet gets no more before it does.
-constexpr std::uint64_t unsent_bytes_max = 4 * limits::mib;
+constexpr std::uint64_t client_unsent_bytes_max = 4 * limits::mib;
 
 std::string_view content_type_of(wire_encoding encoding) {
   return encoding == wire_encoding::json ? "application/json" : "application/cbor";
@@ -103,8 +104,14 @@ struct kinesis_fanout::event {
 };
 
 kinesis_fanout::kinesis_fanout(const kinesis_service& service, subscription_book& book,
-                               worker_pool& workers, post_back post)
-    : service_(service), book_(book), workers_(workers), post_(std::move(post)) {}
+                               worker_pool& workers, log_news& news,
+                               const std::atomic<std::uint64_t>& unsent, post_back post)
+    : service_(service),
+      book_(book),
+      workers_(workers),
+      news_(news),
+      unsent_(unsent),
+      post_(std::move(post)) {}
 
 kinesis_fanout::~kinesis_fanout() = default;
 
@@ -134,13 +141,18 @@ void kinesis_fanout::add(std::shared_ptr<http_exchange> exchange, wire_encoding 
                                    {":event-type", "initial-response"},
                                    {":content-type", content_type_of(encoding)}},
                                   empty_map(encoding)));
-  all_.push_back(one);
+  news_.follow(one->where.stream, one->log);
+  by_stream_[one->where.stream].push_back(one);
+  ++size_;
+  look_after(one, now_us);
 }
 
 void kinesis_fanout::end(subscription& one) {
-  if (one.exchange) one.exchange->end_stream();
+  if (!one.exchange) return;
+  one.exchange->end_stream();
   one.exchange.reset();
   book_.leave(one.where, one.number);
+  news_.unfollow(one.where.stream);
 }
 
 /// False: it is over.
@@ -159,21 +171,42 @@ bool kinesis_fanout::look_after(const std::shared_ptr<subscription>& one, std::u
     end(*one);
     return false;
   }
-  if (one->is_reading || one->exchange->unsent_bytes() > unsent_bytes_max) return true;
+  if (one->is_reading || unsent_.load(std::memory_order_relaxed) >= unsent_bytes_max) return true;
+  if (one->exchange->unsent_bytes() > client_unsent_bytes_max) {
+    one->exchange->when_unsent_below(client_unsent_bytes_max / 2,
+                                     [this, one] { drained_.push_back(one); });
+    return true;
+  }
   if (one->next < one->log->durable_end(one->where.shard) || now_us >= one->next_event_us)
     read(one);
   return true;
 }
 
+void kinesis_fanout::look_after_all(subscriptions& all, std::uint64_t now_us) {
+  const std::size_t before = all.size();
+  std::erase_if(all, [&](const auto& one) { return !look_after(one, now_us); });
+  size_ -= before - all.size();
+}
+
+void kinesis_fanout::on_news(stream_id stream) {
+  const auto found = by_stream_.find(stream);
+  if (found != by_stream_.end()) look_after_all(found->second, monotonic_us());
+}
+
 int kinesis_fanout::do_work(std::uint64_t now_us) {
-  if (all_.empty() || now_us < next_look_us_) return 0;
+  for (const auto& one : std::exchange(drained_, {}))
+    look_after(one, now_us);
+  if (now_us < next_look_us_) return 0;
   next_look_us_ = now_us + look_period_us;
-  std::erase_if(all_, [&](const auto& one) { return !look_after(one, now_us); });
+  for (auto& [stream, all] : by_stream_)
+    look_after_all(all, now_us);
+  std::erase_if(by_stream_, [](const auto& one) { return one.second.empty(); });
   return 0;
 }
 
 std::uint64_t kinesis_fanout::next_due_us() const {
-  return all_.empty() ? UINT64_MAX : next_look_us_;
+  if (!drained_.empty()) return 0;
+  return by_stream_.empty() ? UINT64_MAX : next_look_us_;
 }
 
 void kinesis_fanout::read(const std::shared_ptr<subscription>& one) {
@@ -259,14 +292,18 @@ void kinesis_fanout::deliver(const std::shared_ptr<subscription>& one, event& ma
   one->next_event_us = monotonic_us() + event_period_us;
   if (!made.frame.empty()) one->exchange->send(std::move(made.frame));
   if (made.is_end) return end(*one);
-  // There may be more already.
+  // There may be more already; if it has ended, the next look takes it out.
   look_after(one, monotonic_us());
 }
 
 void kinesis_fanout::abandon() {
-  for (const auto& one : all_)
-    end(*one);
-  all_.clear();
+  for (const auto& [stream, all] : by_stream_) {
+    for (const auto& one : all)
+      end(*one);
+  }
+  by_stream_.clear();
+  drained_.clear();
+  size_ = 0;
 }
 
 }  // namespace millrace

@@ -1,22 +1,27 @@
 #pragma once
 /// SubscribeToShard: each subscription is an answer of five minutes that gets an event whenever its
 /// shard has something new, and every five seconds anyway.
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "api/http_gate.h"
 #include "api/kinesis_service.h"
+#include "api/log_news.h"
 #include "api/worker_pool.h"
 
 namespace millrace {
 
 inline constexpr std::uint64_t subscription_us = 300'000'000;
 inline constexpr std::uint64_t takeover_us = 5'000'000;
+/// While clients have not taken so much of their answers, no more records are read for any.
+inline constexpr std::uint64_t unsent_bytes_max = 256 * limits::mib;
 
 /// Which subscription a consumer has of a shard, over all doors: a newer one takes it over.
 /// Thread-safe.
@@ -58,22 +63,25 @@ class kinesis_fanout {
   using post_back = std::function<void(std::function<void()>)>;
 
   kinesis_fanout(const kinesis_service& service, subscription_book& book, worker_pool& workers,
-                 post_back post);
+                 log_news& news, const std::atomic<std::uint64_t>& unsent, post_back post);
   ~kinesis_fanout();
 
   /// Answers at once with the head and the first event, or with an error.
   void add(std::shared_ptr<http_exchange> exchange, wire_encoding encoding,
            const subscription_start& start, std::uint64_t now_us);
+  void on_news(stream_id stream);
   int do_work(std::uint64_t now_us);
   std::uint64_t next_due_us() const;
-  bool is_empty() const { return all_.empty(); }
+  std::size_t size() const { return size_; }
   void abandon();
 
  private:
   struct subscription;
   struct event;
+  using subscriptions = std::vector<std::shared_ptr<subscription>>;
 
   bool look_after(const std::shared_ptr<subscription>& one, std::uint64_t now_us);
+  void look_after_all(subscriptions& all, std::uint64_t now_us);
   void read(const std::shared_ptr<subscription>& one);
   event make_event(wire_encoding encoding, const subscription_book::place& where, record_index next,
                    const std::string& continuation) const;
@@ -83,8 +91,12 @@ class kinesis_fanout {
   const kinesis_service& service_;
   subscription_book& book_;
   worker_pool& workers_;
+  log_news& news_;
+  const std::atomic<std::uint64_t>& unsent_;
   const post_back post_;
-  std::vector<std::shared_ptr<subscription>> all_;
+  std::unordered_map<stream_id, subscriptions> by_stream_;
+  std::size_t size_ = 0;
+  subscriptions drained_;  // whose clients have taken what they had
   std::uint64_t next_look_us_ = 0;
 };
 

@@ -30,7 +30,8 @@ class port_parts final : public kinesis_port {
               .sink = streams,
               .workers = workers_,
               .subscriptions = subscriptions_,
-              .credentials = options_.credentials.all.empty() ? nullptr : &options_.credentials},
+              .credentials = options_.credentials.all.empty() ? nullptr : &options_.credentials,
+              .unsent = *options_.gate.unsent},
           wanted));
   }
   ~port_parts() override { stop(); }
@@ -46,6 +47,9 @@ class port_parts final : public kinesis_port {
 
   std::uint16_t port() const override { return gate_->port(); }
   http_gate_counters gate_counters() const override { return gate_->counters(); }
+  void set_identity(std::shared_ptr<const tls_identity> identity) override {
+    gate_->set_identity(std::move(identity));
+  }
   std::vector<const counter_set*> counters() const override {
     std::vector<const counter_set*> out;
     for (const auto& one : doors_)

@@ -34,6 +34,8 @@ class kinesis_port {
 
   virtual std::uint16_t port() const = 0;
   virtual http_gate_counters gate_counters() const = 0;
+  /// The TLS of connections from now on. Thread-safe.
+  virtual void set_identity(std::shared_ptr<const tls_identity> identity) = 0;
   /// Of each door.
   virtual std::vector<const counter_set*> counters() const = 0;
   /// No new requests; what was taken becomes durable and is answered; threads end.

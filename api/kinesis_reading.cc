@@ -74,11 +74,12 @@ void write_records(wire_writer& out, const read_chunk& chunk, const shard_info& 
 
 void write_stored_record(wire_writer& out, const shard_info& shard, const stored_record& one,
                          bool is_encrypted) {
+  sequence_number::digits digits;
   out.begin_map();
   out.plain("SequenceNumber",
             sequence_number{shard.created_s, one.index,
                             static_cast<std::uint32_t>(one.arrival_us / 1'000'000), one.shard}
-                .to_string());
+                .write(digits));
   out.time("ApproximateArrivalTimestamp", one.arrival_us);
   out.name("Data");
   out.blob(one.record.data());
@@ -184,6 +185,8 @@ kinesis_outcome get_records(action_call& call) {
   auto chunk = stream.at.log->read(shard->shard, token->next, reply_bytes_max, limit);
   if (!chunk.ok()) return translate(chunk.failure());
   const record_index next = std::max(chunk->next, token->next);
+  if (call.end != nullptr && chunk->records.empty() && chunk->behind_us == 0 && shard->is_open())
+    *call.end = {.stream = stream.id(), .shard = shard->shard, .next = next, .log = stream.at.log};
   wire_writer& out = call.out;
   write_records(out, *chunk, *shard, !stream.extra->key_id.empty());
   out.integer("MillisBehindLatest", static_cast<std::int64_t>(chunk->behind_us / 1000));

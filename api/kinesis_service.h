@@ -1,6 +1,8 @@
 #pragma once
 /// What the actions of the Kinesis API work on, and what an action is.
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,6 +32,14 @@ struct kinesis_service {
   const kinesis_options& options;
 };
 
+/// Where a read found the end of an open shard.
+struct read_end {
+  stream_id stream{};
+  shard_index shard{};
+  record_index next{};
+  std::shared_ptr<const stream_log> log;
+};
+
 /// One call of an action whose input has passed the checks of its shape.
 struct action_call {
   const kinesis_service& service;
@@ -38,6 +48,8 @@ struct action_call {
   std::uint64_t now_us = 0;         ///< wall clock
   std::string_view action{};        ///< its name
   const credential* who = nullptr;  ///< null: this server knows no credentials
+  /// Set by GetRecords, where it is not null, when there was nothing to read yet.
+  std::optional<read_end>* end = nullptr;
 
   const wire_value* find(std::string_view name) const { return input.find(name); }
   bool has(std::string_view name) const { return input.find(name) != nullptr; }

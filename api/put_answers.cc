@@ -226,12 +226,13 @@ void put_answers::add_results(pending& one, const record_batch& batch, std::size
   if (!one.exchange) return;
   const auto arrival_s = static_cast<std::uint32_t>(batch.arrival_us / 1'000'000);
   wire_writer& out = *one.out;
+  sequence_number::digits digits;
   for (std::size_t i = first; i < first + entry.record_count; ++i) {
     const record_batch::shard_run& run = batch.runs[batch.run[i]];
     const sequence_number sequence{run.created_s, run.first.next(batch.rank[i]), arrival_s,
                                    run.shard};
     if (one.many) out.begin_map();
-    out.plain("SequenceNumber", sequence.to_string());
+    out.plain("SequenceNumber", sequence.write(digits));
     out.plain("ShardId", shard_name(run.shard));
     if (one.many) out.end_map();
   }

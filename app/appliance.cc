@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "api/http_metrics.h"
 #include "app/keys_file.h"
 #include "app/version.h"
 #include "ingest/dpdk_port.h"
@@ -218,12 +219,32 @@ status appliance::add_door(std::unique_ptr<packet_source> source,
   return {};
 }
 
+result<std::shared_ptr<const tls_identity>> appliance::load_identity() const {
+  MILLRACE_ASSIGN(const std::string certificate,
+                  read_file("TLS certificate", options_.tls_certificate));
+  MILLRACE_ASSIGN(const std::string key, read_secret_file("TLS key", options_.tls_key));
+  return tls_identity::create(certificate, key);
+}
+
+result<std::string> appliance::reload() {
+  if (!kinesis_ || options_.tls_certificate.empty()) return std::string();
+  MILLRACE_ASSIGN(auto identity, load_identity());
+  std::string whose = identity->description();
+  kinesis_->set_identity(std::move(identity));
+  return whose;
+}
+
 status appliance::start_kinesis() {
   if (options_.http == "off") return {};
   MILLRACE_ASSIGN(const host_port where, parse_host_port("http", options_.http));
   kinesis_port_options wanted;
   wanted.gate.host = where.host;
   wanted.gate.port = where.port;
+  if (!options_.tls_certificate.empty()) {
+    MILLRACE_ASSIGN(wanted.gate.tls, load_identity());
+  }
+  wanted.gate.plain_too = options_.plain_http;
+  wanted.gate.cors_origins = options_.cors_origin;
   wanted.threads = static_cast<std::uint32_t>(options_.http_threads);
   wanted.body_bytes = options_.http_bytes;
   wanted.is_loopback = is_loopback(where);
@@ -252,13 +273,17 @@ status appliance::start_admin() {
       out.push_back({each->source().describe(), each->source().statistics()});
     return out;
   };
+  const auto more = [this](metrics_text& out) {
+    if (kinesis_) write_http_metrics(out, kinesis_->gate_counters());
+  };
   admin_ = std::make_unique<admin>(admin_parts{.streams = *pipeline_,
                                                .counters = registry_,
                                                .sources = sources,
                                                .token = std::move(token),
                                                .version = version_text(),
                                                .is_loopback = is_loopback(where),
-                                               .views = views_.get()});
+                                               .views = views_.get(),
+                                               .more_metrics = more});
   http_server_options wanted;
   wanted.host = where.host;
   wanted.port = where.port;

@@ -38,6 +38,10 @@ class appliance {
   static result<std::unique_ptr<appliance>> start(const serve_options& options);
   ~appliance();
 
+  /// Reads the files of the TLS certificate and its key again; connections from now on get them.
+  /// When they are no good, those in use stay. Returns whose certificate it is; empty: there is no
+  /// TLS.
+  result<std::string> reload();
   /// From now on /readyz says 503; everything still works.
   void begin_stopping();
   /// No new sessions and records; what is in flight becomes durable and is acked; threads end.
@@ -60,6 +64,7 @@ class appliance {
   status add_door(std::unique_ptr<packet_source> source,
                   const std::vector<raw_listener_options>& raw, std::uint64_t buffer_bytes);
   status start_kinesis();
+  result<std::shared_ptr<const tls_identity>> load_identity() const;
   status start_admin();
 
   // In the order of construction; destroyed the other way round.

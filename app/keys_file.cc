@@ -64,6 +64,11 @@ result<std::string> read_secret_file(const std::string& what, const std::string&
   if ((found.st_mode & (S_IRWXG | S_IRWXO)) != 0)
     return error(error_code::permission,
                  name + " can be read by others than its owner: chmod 600 it");
+  return read_file(what, path);
+}
+
+result<std::string> read_file(const std::string& what, const std::string& path) {
+  const std::string name = what + " '" + path + "'";
   std::ifstream file(path);
   std::ostringstream text;
   if (file) text << file.rdbuf();

@@ -10,6 +10,8 @@
 
 namespace millrace {
 
+/// The text of a file. `what` names it in errors.
+result<std::string> read_file(const std::string& what, const std::string& path);
 /// A file that only its owner may read: `permission` otherwise. `what` names it in errors.
 result<std::string> read_secret_file(const std::string& what, const std::string& path);
 

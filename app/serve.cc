@@ -13,20 +13,25 @@
 namespace millrace {
 namespace {
 
-/// SIGTERM and SIGINT, taken by this thread alone: blocked before any other thread exists.
-class stop_signals {
+/// SIGTERM, SIGINT and SIGHUP, taken by this thread alone: blocked before any other thread exists.
+class own_signals {
  public:
-  stop_signals() {
+  own_signals() {
     sigemptyset(&set_);
     sigaddset(&set_, SIGTERM);
     sigaddset(&set_, SIGINT);
+    sigaddset(&set_, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set_, nullptr);
   }
 
-  /// Waits for the first; a second one ends the process at once.
-  std::string wait() {
+  /// Calls `reload` at each SIGHUP, until the first of the others; a second one of those ends the
+  /// process at once.
+  template <class Reload>
+  std::string wait(Reload reload) {
     int which = 0;
-    while (sigwait(&set_, &which) != 0) {
+    while (sigwait(&set_, &which) != 0 || which == SIGHUP) {
+      if (which == SIGHUP) reload();
+      which = 0;
     }
     pthread_sigmask(SIG_UNBLOCK, &set_, nullptr);
     return which == SIGTERM ? "SIGTERM" : "SIGINT";
@@ -61,7 +66,9 @@ void print_endpoints(const serve_options& options, appliance& running) {
              running.streams().describe_backend(), bytes_text(running.memory().bytes()),
              running.memory().page_kind());
   if (!at.udp.empty()) fmt::print("udp    {}\n", at.udp);
-  if (!at.http.empty()) fmt::print("http   http://{}  (Kinesis API)\n", at.http);
+  if (!at.http.empty())
+    fmt::print("http   {}://{}  (Kinesis API)\n",
+               options.tls_certificate.empty() ? "http" : "https", at.http);
   for (const std::string& one : at.raw)
     fmt::print("raw    {}  (lossy)\n", one);
   for (const std::string& one : at.sources) {
@@ -81,11 +88,19 @@ void print_endpoints(const serve_options& options, appliance& running) {
   std::fflush(stdout);
 }
 
+void reload(appliance& running) {
+  const auto whose = running.reload();
+  if (!whose.ok())
+    return log_event(log_level::error, "not reloaded, what is in use stays",
+                     {{"reason", whose.failure().message()}});
+  log_event(log_level::info, "reloaded", {{"certificate", whose->empty() ? "none" : *whose}});
+}
+
 }  // namespace
 
 int run_serve(const serve_options& options) {
   start_log(options.log_level, options.log_format);
-  stop_signals signals;
+  own_signals signals;
   auto started = appliance::start(options);
   if (!started.ok()) {
     const error& failure = started.failure();
@@ -105,7 +120,7 @@ int run_serve(const serve_options& options) {
              {"admin", running.endpoints().admin}});
   notify_service_manager("READY=1");
 
-  const std::string why = signals.wait();
+  const std::string why = signals.wait([&] { reload(running); });
   notify_service_manager("STOPPING=1");
   log_event(log_level::info, "stopping", {{"signal", why}});
   running.begin_stopping();

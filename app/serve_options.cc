@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "api/http_cors.h"
 #include "app/config_text.h"
 #include "app/parse.h"
 #include "app/view_config.h"
@@ -60,6 +61,17 @@ constexpr std::array settings{
     serve_setting{"credentials", "FILE",
                   "access keys of the Kinesis API; with it, requests have to be signed", text,
                   &s::credentials},
+    serve_setting{"tls_certificate", "FILE",
+                  "certificate chain (PEM): the Kinesis API then speaks TLS; read again on SIGHUP",
+                  text, &s::tls_certificate},
+    serve_setting{"tls_key", "FILE", "private key of that certificate (PEM, chmod 600)", text,
+                  &s::tls_key},
+    serve_setting{"plain_http", "", "beside TLS, serve what comes without it on the same port",
+                  toggle, &s::plain_http},
+    serve_setting{"cors_origin", "ORIGIN",
+                  "pages of that origin (https://app.example.com) may use the Kinesis API; may be "
+                  "repeated",
+                  list, &s::cors_origin},
     serve_setting{"region", "NAME", "region in the ARNs of the Kinesis API", text, &s::region},
     serve_setting{"account", "DIGITS", "account in the ARNs of the Kinesis API, 12 digits", text,
                   &s::account},
@@ -232,6 +244,19 @@ status check(const serve_options& options) {
           fmt::format("raw_udp '{}' is not H:P=STREAM[,lines][,key-field=N|,key-json=PATH]", one));
     MILLRACE_TRY(check_listener("raw_udp", one.substr(0, equals), open));
   }
+  if (options.tls_certificate.empty() != options.tls_key.empty())
+    return error(error_code::invalid_argument, options.tls_key.empty()
+                                                   ? "tls_certificate is given, but not tls_key"
+                                                   : "tls_key is given, but not tls_certificate");
+  for (const std::string& one : options.cors_origin) {
+    if (!is_origin(one))
+      return error(
+          error_code::invalid_argument,
+          fmt::format("cors_origin '{}' is not SCHEME://HOST[:PORT] with http or https", one));
+  }
+  if (options.plain_http && options.tls_key.empty())
+    return error(error_code::invalid_argument,
+                 "plain_http is given, but not tls_certificate: without it, all is plain anyway");
   if (options.dpdk.empty() && !options.dpdk_address.empty())
     return error(error_code::invalid_argument, "dpdk_address is given, but not dpdk");
   if (!options.dpdk.empty() && options.keys.empty() && !open)

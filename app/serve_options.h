@@ -33,7 +33,11 @@ struct serve_options {
   std::uint64_t doors = 1;
   std::uint64_t http_threads = 2;
   std::uint64_t http_bytes = 96 * limits::mib;
-  std::string credentials;  ///< file of access keys
+  std::string credentials;      ///< file of access keys
+  std::string tls_certificate;  ///< PEM file; empty: no TLS
+  std::string tls_key;          ///< PEM file
+  bool plain_http = false;      ///< beside TLS, on the same port
+  std::vector<std::string> cors_origin;
   std::string region = "us-east-1";
   std::string account = "000000000000";
   std::uint64_t state_change_ms = 0;

@@ -80,7 +80,9 @@ namespace millrace {
   X(view_checkpoints, "checkpoints of views written")                                            \
   X(view_store_errors, "writes to a view's store that failed")                                   \
   X(view_differences, "emissions that, computed again, were not those in the store")             \
-  X(view_backend_faults, "times that views lost their fold and went on on the CPU")
+  X(view_backend_faults, "times that views lost their fold and went on on the CPU")              \
+  X(http_signatures_refused, "requests whose signature or key was refused")                      \
+  X(http_waits_refused, "GetRecords answered at once because too many wait for records")
 
 /// X(name, help). Prometheus names are millrace_<name>.
 #define MILLRACE_GAUGES(X)                                          \
@@ -93,7 +95,9 @@ namespace millrace {
   X(durable_lag_us, "age of the oldest batch not yet durable")      \
   X(storage_faults, "streams that cannot be written now")           \
   X(segments, "segment files")                                      \
-  X(log_bytes, "bytes of all segment files")
+  X(log_bytes, "bytes of all segment files")                        \
+  X(http_waiting_reads, "GetRecords calls that wait for records")   \
+  X(http_subscriptions, "SubscribeToShard streams open")
 
 enum class counter : std::uint16_t {
 #define X(name, help) name,

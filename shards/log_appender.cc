@@ -250,7 +250,7 @@ void log_appender::take_finished(std::vector<record_batch*>& done) {
     waiting_.pop_front();
     ++first_token_;
   }
-  if (published) shared_.news.notify_all();
+  if (published) shared_.tell_news();
 }
 
 /// Shows a durable block to the readers.

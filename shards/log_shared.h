@@ -2,6 +2,7 @@
 /// What a log's appender publishes and its readers see.
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -40,6 +41,18 @@ struct log_shared {
   hot_tail hot;
   std::uint64_t newest_us = 0;
   std::uint64_t version = 1;
+
+  // --- who wants to be told; a mutex of their own, so that the readers' is free meanwhile ---
+  mutable std::mutex watchers_mutex;
+  mutable std::vector<const std::function<void()>*> watchers;
+
+  /// After something was published, without the mutex.
+  void tell_news() const {
+    news.notify_all();
+    std::lock_guard lock(watchers_mutex);
+    for (const auto* const one : watchers)
+      (*one)();
+  }
 
   // --- readers' counters, moved into the appender's counter_set by its thread ---
   mutable std::atomic<std::uint64_t> disk_bytes_read{0};

@@ -1,7 +1,7 @@
 #include "shards/sequence_number.h"
 
-#include <algorithm>
 #include <array>
+#include <cstring>
 
 namespace millrace {
 namespace {
@@ -41,6 +41,52 @@ std::uint64_t get(const limbs& number, field where) {
   return where.bits == 64 ? value : value & ((std::uint64_t{1} << where.bits) - 1);
 }
 
+constexpr std::uint64_t ten_to_18 = 1'000'000'000'000'000'000;
+// Division of two limbs by an invariant one, which has to have its highest bit set (Moeller and
+// Granlund, "Improved division by invariant integers", algorithm 4).
+constexpr unsigned divisor_shift = 4;
+constexpr std::uint64_t divisor = ten_to_18 << divisor_shift;
+constexpr auto reciprocal = static_cast<std::uint64_t>(~uint128{0} / divisor - (uint128{1} << 64));
+static_assert(divisor >> 63 == 1);
+
+/// high * 2^64 + low, where high < 10^18, by 10^18.
+std::uint64_t divide(std::uint64_t high, std::uint64_t low, std::uint64_t& rest) {
+  const std::uint64_t u1 = high << divisor_shift | low >> (64 - divisor_shift);
+  const std::uint64_t u0 = low << divisor_shift;
+  const uint128 product =
+      static_cast<uint128>(reciprocal) * u1 + (static_cast<uint128>(u1) << 64 | u0);
+  std::uint64_t quotient = static_cast<std::uint64_t>(product >> 64) + 1;
+  std::uint64_t left = u0 - quotient * divisor;
+  if (left > static_cast<std::uint64_t>(product)) {
+    --quotient;
+    left += divisor;
+  }
+  if (left >= divisor) {
+    ++quotient;
+    left -= divisor;
+  }
+  rest = left >> divisor_shift;
+  return quotient;
+}
+
+/// 18 digits that end before `end`; where they begin.
+char* write_18(char* end, std::uint64_t value) {
+  constexpr auto pairs = [] {
+    std::array<char, 200> out{};
+    for (std::size_t i = 0; i < 100; ++i) {
+      out[2 * i] = static_cast<char>('0' + i / 10);
+      out[2 * i + 1] = static_cast<char>('0' + i % 10);
+    }
+    return out;
+  }();
+  for (int i = 0; i < 9; ++i) {
+    end -= 2;
+    std::memcpy(end, pairs.data() + 2 * (value % 100), 2);
+    value /= 100;
+  }
+  return end;
+}
+
 error not_one(std::string_view text, const char* why) {
   return {error_code::invalid_argument,
           "'" + std::string(text.substr(0, digits_max + 2)) + "' is not a sequence number: " + why};
@@ -48,7 +94,7 @@ error not_one(std::string_view text, const char* why) {
 
 }  // namespace
 
-std::string sequence_number::to_string() const {
+std::string_view sequence_number::write(digits& into) const {
   limbs number{};
   put(number, version_field, version);
   put(number, shard_field, shard.value);
@@ -58,24 +104,23 @@ std::string sequence_number::to_string() const {
   put(number, created_field, shard_created_s);
   put(number, top_field, 2);
 
-  constexpr std::uint64_t ten_to_18 = 1'000'000'000'000'000'000;
-  std::string text;
-  while ((number[0] | number[1] | number[2]) != 0) {
-    uint128 rest = 0;
-    for (int limb = 2; limb >= 0; --limb) {
-      const uint128 value = (rest << 64) | number[static_cast<std::size_t>(limb)];
-      number[static_cast<std::size_t>(limb)] = static_cast<std::uint64_t>(value / ten_to_18);
-      rest = value % ten_to_18;
-    }
-    auto digits = static_cast<std::uint64_t>(rest);
-    for (int i = 0; i < 18; ++i) {
-      text.push_back(static_cast<char>('0' + digits % 10));
-      digits /= 10;
-    }
+  char* at = into.data() + into.size();
+  for (std::size_t top = number.size(); top > 0;) {
+    std::uint64_t rest = 0;
+    for (std::size_t limb = top; limb-- > 0;)
+      number[limb] = divide(rest, number[limb], rest);
+    while (top > 0 && number[top - 1] == 0)
+      --top;
+    at = write_18(at, rest);
   }
-  text.erase(text.find_last_not_of('0') + 1);
-  std::reverse(text.begin(), text.end());
-  return text;
+  while (*at == '0')
+    ++at;
+  return {at, static_cast<std::size_t>(into.data() + into.size() - at)};
+}
+
+std::string sequence_number::to_string() const {
+  digits into;
+  return std::string(write(into));
 }
 
 result<sequence_number> sequence_number::parse(std::string_view text) {

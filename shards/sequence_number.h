@@ -3,6 +3,7 @@
 /// Source of the layout: the analysis published with kinesalite, checked against the examples of
 /// the AWS documentation. In hex nibbles, most significant first: 2 | shard creation second (9) |
 /// low nibble of the shard (1) | index (16) | 00 | arrival second (9) | shard (8) | 2.
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -20,6 +21,9 @@ struct sequence_number {
 
   /// Decimal, 56 digits for today's times.
   std::string to_string() const;
+  /// The same into `into`, whose end it is.
+  using digits = std::array<char, 72>;
+  std::string_view write(digits& into) const;
   /// `invalid_argument` when `text` is not a version-2 sequence number.
   static result<sequence_number> parse(std::string_view text);
 

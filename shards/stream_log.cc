@@ -10,6 +10,23 @@
 namespace millrace {
 namespace {
 
+class shared_watch final : public news_watch {
+ public:
+  shared_watch(const log_shared& shared, std::function<void()> on_news)
+      : shared_(shared), on_news_(std::move(on_news)) {
+    std::lock_guard lock(shared_.watchers_mutex);
+    shared_.watchers.push_back(&on_news_);
+  }
+  ~shared_watch() override {
+    std::lock_guard lock(shared_.watchers_mutex);
+    std::erase(shared_.watchers, &on_news_);
+  }
+
+ private:
+  const log_shared& shared_;
+  const std::function<void()> on_news_;
+};
+
 /// Ties the appender and the readers to what they share.
 class segmented_log : public stream_log {
  public:
@@ -74,6 +91,10 @@ class segmented_log : public stream_log {
     shared_.news.wait_for(lock, std::chrono::microseconds(timeout_us),
                           [&] { return shared_.version != seen; });
     return shared_.version;
+  }
+
+  std::unique_ptr<news_watch> watch(std::function<void()> on_news) const override {
+    return std::make_unique<shared_watch>(shared_, std::move(on_news));
   }
 
   result<std::vector<record_place>> find_results(producer_id producer, record_number first,

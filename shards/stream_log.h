@@ -52,6 +52,12 @@ struct read_chunk {
       0;  ///< newest durable arrival time less that of the position; 0: caught up
 };
 
+/// Ends a watch of a log when it goes.
+class news_watch {
+ public:
+  virtual ~news_watch() = default;
+};
+
 class stream_log {
  public:
   virtual ~stream_log() = default;
@@ -119,6 +125,10 @@ class stream_log {
   /// Blocks until something newer than `seen` is durable in any shard, or the timeout; returns the
   /// new version. Start with 0.
   virtual std::uint64_t wait_for_news(std::uint64_t seen, std::uint64_t timeout_us) const = 0;
+  /// For who follows many logs on one thread: `on_news` is called by the appender's thread each
+  /// time that something has become durable. It must be quick, and ask the log nothing. It is not
+  /// running any more once what is returned is gone, which the log outlives.
+  virtual std::unique_ptr<news_watch> watch(std::function<void()> on_news) const = 0;
 
   /// Where each of a producer's records first..first+count-1 went, from the newest blocks: for a
   /// producer that reconnected and never got its results. `not_found` when they are no longer

@@ -68,7 +68,7 @@ class Server:
             stdout=subprocess.PIPE, stderr=self.log, text=True, env=clean_environment())
         found = {}
         for line in self.process.stdout:
-            if match := re.match(r"(udp|admin|raw|http)\s+(?:http://)?(\S+)", line):
+            if match := re.match(r"(udp|admin|raw|http)\s+(?:https?://)?(\S+)", line):
                 found[match.group(1)] = match.group(2)
             if line.startswith("try"):
                 break

@@ -7,6 +7,7 @@ import subprocess
 import unittest
 
 import harness
+import tls_test
 
 SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "js")
 # Installed once, beside the program under test.
@@ -32,17 +33,17 @@ def why_not():
 
 
 class JavaScriptTest(harness.EndToEndTest):
-    def run_with(self, protocol):
+    def run_with(self, protocol, scheme="http", *arguments, **environment):
         reason = why_not()
         if reason:
             self.skipTest(reason)
         credentials = self.write("credentials", "ADMIN admin-secret\n")
         os.chmod(credentials, 0o600)
-        one = self.server("--udp", "off", "--credentials", credentials)
+        one = self.server("--udp", "off", "--credentials", credentials, *arguments)
         done = subprocess.run(
-            ["node", "kinesis.mjs", f"http://{one.http}", protocol], cwd=MODULES,
+            ["node", "kinesis.mjs", f"{scheme}://{one.http}", protocol], cwd=MODULES,
             capture_output=True, text=True, timeout=harness.PATIENCE, check=False,
-            env=harness.clean_environment())
+            env=harness.clean_environment(**environment))
         self.assertEqual((done.returncode, done.stdout), (0, "all as expected\n"), done.stderr)
 
     def test_everything_over_http_2(self):
@@ -50,6 +51,14 @@ class JavaScriptTest(harness.EndToEndTest):
 
     def test_everything_over_http_1_1(self):
         self.run_with("h1")
+
+    def test_everything_over_tls_with_http_2_by_alpn(self):
+        pair = tls_test.make_pair(self.directory)
+        self.run_with("h2", "https", *pair.flags(), NODE_EXTRA_CA_CERTS=pair.certificate)
+
+    def test_everything_over_tls_with_http_1_1(self):
+        pair = tls_test.make_pair(self.directory)
+        self.run_with("h1", "https", *pair.flags(), NODE_EXTRA_CA_CERTS=pair.certificate)
 
 
 if __name__ == "__main__":

@@ -129,8 +129,24 @@ in Debian 12) on a running server: each member's type and each of its constraint
 errors. CI compares. What the actions do is tested by AWS' clients in `tests/app/kinesis_test.py`. Actions without
 members here are of the newer model, or have none.
 
-Not here yet: channels, AUTO record distribution, encryption at rest, TLS, AWS' throughput quotas. `StreamId` is
+Not here yet: channels, AUTO record distribution, encryption at rest, AWS' throughput quotas. `StreamId` is
 taken and ignored, `StreamARN` is taken wherever the newer model has it; its region and account are not compared.
+
+## Waiting for records
+
+`GetRecords` with the header `X-Millrace-Wait-Ms: N`, 0 to 20000, is answered when there is something to read, or with no records
+after N milliseconds: a polling consumer gets the latency of fan-out, and an idle shard costs it a request every 20 seconds
+instead of five a second. What is there already is answered at once, as is the end of a closed shard, a shard that is split or
+merged, and a stream that is deleted, meanwhile (within half a second). A value that is none of these is an `InvalidArgumentException`. 4096 calls wait
+in each thread of the server; more are answered at once (`millrace_http_waits_refused_total`). The client's own time-out for
+reading has to be longer. With boto3:
+
+```python
+kinesis.meta.events.register("before-send.kinesis.GetRecords",
+    lambda request, **_: request.headers.__setitem__("X-Millrace-Wait-Ms", "10000"))
+```
+
+## Actions
 
 | action | supported | members tried |
 |---|---|---|

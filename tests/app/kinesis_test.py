@@ -427,6 +427,184 @@ class WireTest(KinesisTest):
         self.assertEqual(json.loads(answer)["__type"], "SerializationException")
 
 
+class WaitTest(KinesisTest):
+    """GetRecords that waits for records."""
+
+    def reader(self, wait):
+        """A client whose GetRecords wait."""
+        one = self.connect(read_timeout=harness.PATIENCE)
+        one.meta.events.register(
+            "before-send.kinesis.GetRecords",
+            lambda request, **_: request.headers.__setitem__("X-Millrace-Wait-Ms", str(wait)))
+        return one
+
+    def begin(self, iterator, wait=20_000):
+        """Asks on a connection of its own; the answer is taken later."""
+        one = http.client.HTTPConnection(self.one.http, timeout=harness.PATIENCE)
+        self.addCleanup(one.close)
+        one.request("POST", "/", json.dumps({"ShardIterator": iterator}), {
+            "X-Amz-Target": "Kinesis_20131202.GetRecords", "X-Millrace-Wait-Ms": str(wait),
+            "Content-Type": "application/x-amz-json-1.1"})
+        return one
+
+    def waiting(self):
+        return self.one.metric("millrace_http_waiting_reads")
+
+    def end(self, one):
+        answer = one.getresponse()
+        return answer.status, json.loads(answer.read())
+
+    def test_records_that_come_later_are_the_answer(self):
+        self.create("later", 2)
+        first = [self.begin(self.iterator("later", harness.shard_name(shard), "LATEST"))
+                 for shard in (0, 0, 1)]
+        self.wait_until(lambda: self.waiting() == 3, "three calls wait")
+        put = self.client.put_record(StreamName="later", PartitionKey="k", ExplicitHashKey="0",
+                                     Data=b"news")
+        for one in first[:2]:
+            status, answer = self.end(one)
+            self.assertEqual(status, 200)
+            self.assertEqual([r["SequenceNumber"] for r in answer["Records"]],
+                             [put["SequenceNumber"]])
+            self.assertEqual(answer["MillisBehindLatest"], 0)
+        # The other shard has no news yet.
+        self.assertEqual(self.waiting(), 1)
+        self.client.put_record(StreamName="later", PartitionKey="k",
+                               ExplicitHashKey=str(2**128 - 1), Data=b"more")
+        self.assertEqual(len(self.end(first[2])[1]["Records"]), 1)
+        self.assertEqual(self.waiting(), 0)
+
+    def test_what_is_there_already_is_answered_at_once(self):
+        self.create("there", 1)
+        self.client.put_record(StreamName="there", PartitionKey="k", Data=b"old")
+        at = self.iterator("there", harness.shard_name(0))
+        self.assertEqual(len(self.end(self.begin(at))[1]["Records"]), 1)
+
+    def test_the_wait_ends_in_time_without_records_and_the_iterator_goes_on(self):
+        self.create("quiet", 1)
+        at = self.iterator("quiet", harness.shard_name(0), "LATEST")
+        answer = self.reader(50).get_records(ShardIterator=at)
+        self.assertEqual((answer["Records"], answer["MillisBehindLatest"]), ([], 0))
+        self.client.put_record(StreamName="quiet", PartitionKey="k", Data=b"x")
+        after = self.client.get_records(ShardIterator=answer["NextShardIterator"])
+        self.assertEqual([r["Data"] for r in after["Records"]], [b"x"])
+
+    def test_the_end_of_the_shard_or_of_the_stream_ends_the_wait(self):
+        self.create("split", 1)
+        one = self.begin(self.iterator("split", harness.shard_name(0), "LATEST"))
+        self.wait_until(lambda: self.waiting() == 1, "a call waits")
+        self.client.split_shard(StreamName="split", ShardToSplit=harness.shard_name(0),
+                                NewStartingHashKey=str(2**127))
+        _, answer = self.end(one)
+        self.assertNotIn("NextShardIterator", answer)
+        self.assertEqual(len(answer["ChildShards"]), 2)
+        one = self.begin(self.iterator("split", harness.shard_name(1), "LATEST"))
+        self.wait_until(lambda: self.waiting() == 1, "a call waits")
+        self.client.delete_stream(StreamName="split")
+        status, answer = self.end(one)
+        self.assertEqual((status, answer["__type"]), (400, "ResourceNotFoundException"))
+
+    def test_a_wait_that_is_no_number_or_too_long_is_refused(self):
+        self.create("wrong", 1)
+        at = self.iterator("wrong", harness.shard_name(0), "LATEST")
+        for wait in ("x", "-1", "20001", "1.5", "99999999999999999999"):
+            message = self.refused("InvalidArgumentException", self.reader(wait).get_records,
+                                   ShardIterator=at)
+            self.assertEqual(message, f"X-Millrace-Wait-Ms '{wait}' is not a number of milliseconds "
+                                      "from 0 to 20000")
+
+    def test_a_server_that_stops_answers_who_waits(self):
+        self.create("stop", 1)
+        one = self.begin(self.iterator("stop", harness.shard_name(0), "LATEST"))
+        self.wait_until(lambda: self.waiting() == 1, "a call waits")
+        self.assertEqual(self.one.stop(), 0)
+        status, answer = self.end(one)
+        self.assertEqual((status, answer["Records"]), (200, []))
+
+
+class PageTest(KinesisTest):
+    """What a browser sends for a page."""
+    ORIGIN = "https://app.example.com"
+
+    def arguments(self):
+        return ["--udp", "off", "--cors-origin", "http://localhost:3000", "--cors-origin", self.ORIGIN]
+
+    def ask(self, method, origin, action="ListStreams", **headers):
+        one = http.client.HTTPConnection(self.one.http, timeout=harness.PATIENCE)
+        self.addCleanup(one.close)
+        sent = {"Origin": origin, "Host": self.one.http} if origin else {}
+        if method == "POST":
+            sent.update({"X-Amz-Target": f"Kinesis_20131202.{action}",
+                         "Content-Type": "application/x-amz-json-1.1"})
+        one.request(method, "/", "{}" if method == "POST" else None, {**sent, **headers})
+        answer = one.getresponse()
+        answer.read()
+        return answer.status, {k.lower(): v for k, v in answer.getheaders()
+                               if k.lower().startswith("access-control-") or k.lower() == "vary"}
+
+    def test_a_configured_origin_may_ask_and_read(self):
+        for origin in (self.ORIGIN, "http://localhost:3000"):
+            status, headers = self.ask("OPTIONS", origin, **{
+                "Access-Control-Request-Method": "POST",
+                "Access-Control-Request-Headers": "authorization,x-amz-target"})
+            self.assertEqual(status, 200)
+            self.assertEqual(headers["access-control-allow-origin"], origin)
+            self.assertEqual(headers["access-control-allow-methods"], "POST")
+            for name in ("authorization", "content-type", "x-amz-target", "x-amz-date"):
+                self.assertIn(name, headers["access-control-allow-headers"])
+            for action, wanted in (("ListStreams", 200), ("DescribeStream", 400)):
+                status, headers = self.ask("POST", origin, action)
+                self.assertEqual(status, wanted)
+                self.assertEqual((headers["access-control-allow-origin"], headers["vary"]),
+                                 (origin, "Origin"))
+
+    def test_no_other_origin_is_told_anything(self):
+        for origin in ("https://evil.example.com", "http://app.example.com", self.ORIGIN + ":444",
+                       self.ORIGIN + ".evil.example", "null", "*", None):
+            self.assertEqual(self.ask("OPTIONS", origin), (403, {}), origin)
+            self.assertEqual(self.ask("POST", origin), (200, {}), origin)
+
+    def test_the_host_is_still_looked_at(self):
+        self.assertEqual(self.ask("OPTIONS", self.ORIGIN, Host="evil.example.com")[0], 403)
+        self.assertEqual(self.ask("POST", self.ORIGIN, Host="evil.example.com")[0], 403)
+
+    def test_what_is_no_origin_is_refused_at_start(self):
+        for origin in ("*", "app.example.com", "https://app.example.com/", "ftp://a"):
+            done = harness.millrace("serve", "--data", self.directory + "/x", "--cors-origin", origin,
+                                    check=False)
+            self.assertEqual(done.returncode, 78)
+            self.assertIn(f"cors_origin '{origin}' is not SCHEME://HOST[:PORT]", done.stderr.decode())
+
+
+class MetricsTest(KinesisTest):
+    def count(self, action, status):
+        return self.one.metric(f'millrace_http_answers_total{{action="{action}",status="{status}"}}')
+
+    def test_requests_are_counted_by_action_and_status(self):
+        self.create("counted", 1)
+        for _ in range(3):
+            self.client.put_record(StreamName="counted", PartitionKey="k", Data=b"12345")
+        self.refused("ResourceNotFoundException", self.client.put_record, StreamName="none",
+                     PartitionKey="k", Data=b"x")
+        self.assertEqual(self.count("PutRecord", 200), 3)
+        self.assertEqual(self.count("PutRecord", 400), 1)
+        self.assertEqual(self.count("CreateStream", 200), 1)
+        self.assertIsNone(self.count("GetRecords", 200))
+        self.assertGreaterEqual(self.one.metric("millrace_http_requests_total"), 6)
+        self.assertGreater(self.one.metric("millrace_http_bytes_received_total"), 500)
+        self.assertGreater(self.one.metric("millrace_http_bytes_sent_total"), 500)
+        before = self.one.metric("millrace_http_connections")
+        one = http.client.HTTPConnection(self.one.http, timeout=harness.PATIENCE)
+        self.addCleanup(one.close)
+        one.putrequest("POST", "/")
+        one.putheader("Content-Length", str(17 * 2**20))
+        one.endheaders()
+        self.assertEqual(one.getresponse().status, 413)
+        self.assertEqual(self.count("none", 413), 1)
+        self.assertEqual(self.one.metric("millrace_http_bodies_refused_total"), 1)
+        self.assertGreaterEqual(self.one.metric("millrace_http_connections"), before)
+
+
 class FanOutTest(KinesisTest):
     def subscribe(self, consumer, shard=0, **position):
         answer = self.client.subscribe_to_shard(

@@ -287,6 +287,22 @@ TEST(log, a_waiting_reader_is_woken) {
   EXPECT_NE(woken, seen);
 }
 
+TEST(log, who_watches_is_told_of_each_block_and_no_more_when_it_stops) {
+  log_fixture test;
+  int first = 0;
+  int second = 0;
+  const auto watch = test.log->watch([&] { ++first; });
+  auto other = test.log->watch([&] { ++second; });
+  test.write({{0, "one"}});
+  test.write({{1, "two"}});
+  EXPECT_EQ(first, 2);
+  EXPECT_EQ(second, 2);
+  other.reset();
+  test.write({{0, "three"}});
+  EXPECT_EQ(first, 3);
+  EXPECT_EQ(second, 2);
+}
+
 class log_on_disk : public testing::TestWithParam<flush_engine> {};
 
 TEST_P(log_on_disk, writes_rolls_and_recovers_on_the_real_disk) {

@@ -39,6 +39,45 @@ TEST(sequence_number, every_number_survives_a_round_trip) {
   }
 }
 
+/// Doubles and adds digit by digit, from the layout of the header: no division at all.
+std::string by_doubling(const sequence_number& one) {
+  std::string bits = "10";
+  const auto add = [&](std::uint64_t value, int width) {
+    for (int bit = width - 1; bit >= 0; --bit)
+      bits += bit < 64 && (value >> bit & 1) != 0 ? '1' : '0';
+  };
+  add(one.shard_created_s, 36);
+  add(one.shard.value & 15, 4);
+  add(one.index.value, 64);
+  add(0, 8);
+  add(one.arrival_s, 36);
+  add(one.shard.value, 32);
+  add(2, 4);
+  std::string digits;  // least significant first
+  for (const char bit : bits) {
+    int carry = bit - '0';
+    for (char& digit : digits) {
+      const int value = 2 * (digit - '0') + carry;
+      digit = static_cast<char>('0' + value % 10);
+      carry = value / 10;
+    }
+    if (carry != 0) digits += static_cast<char>('0' + carry);
+  }
+  return {digits.rbegin(), digits.rend()};
+}
+
+TEST(sequence_number, the_digits_are_those_of_the_number) {
+  std::mt19937_64 random(2);
+  for (int i = 0; i < 20'000; ++i) {
+    const auto any = [&] { return random() >> (random() % 64); };
+    const auto edge = [&](std::uint64_t value) { return i % 3 == 0 ? ~value : value; };
+    const sequence_number one{static_cast<std::uint32_t>(edge(any())), record_index(edge(any())),
+                              static_cast<std::uint32_t>(edge(any())),
+                              shard_index(static_cast<std::uint32_t>(edge(any())))};
+    ASSERT_EQ(one.to_string(), by_doubling(one));
+  }
+}
+
 TEST(sequence_number, a_later_record_has_the_greater_number) {
   const sequence_number early{1411403981, record_index(7), 1411431220, shard_index(2)};
   sequence_number late = early;
