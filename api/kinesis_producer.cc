@@ -32,9 +32,7 @@ class outcome_window {
   result<std::uint64_t> add(std::uint64_t bytes) {
     std::unique_lock lock(mutex_);
     // One that is larger than all of it goes alone.
-    changed_.wait(lock, [&] {
-      return failure_ || slots_.empty() || bytes_ + bytes <= bytes_max_;
-    });
+    changed_.wait(lock, [&] { return failure_ || slots_.empty() || bytes_ + bytes <= bytes_max_; });
     if (failure_) return *failure_;
     bytes_ += bytes;
     slots_.push_back({.bytes = bytes});
@@ -186,8 +184,7 @@ result<record_number> kinesis_producer::send(std::string_view key, byte_view dat
                  fmt::format("record {}: key and data of {} bytes are over {}", window_.sent(),
                              key.size() + data.size(), limits::record_payload_bytes_max));
   const std::uint64_t bytes = key.size() + data.size();
-  MILLRACE_ASSIGN(const std::uint64_t number,
-                  window_.add((bytes + 2) / 3 * 4 + record_cost_bytes));
+  MILLRACE_ASSIGN(const std::uint64_t number, window_.add((bytes + 2) / 3 * 4 + record_cost_bytes));
   lane& one = lanes_[std::hash<std::string_view>()(key) % lanes_.size()];
   std::lock_guard lock(one.mutex);
   const bool begins = one.waiting.empty() || is_full(one.waiting.back(), bytes);

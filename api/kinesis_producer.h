@@ -17,11 +17,11 @@ namespace millrace {
 struct kinesis_producer_options {
   put_client_options target;
   std::uint32_t connections = 4;
-  std::uint32_t records_max = 500;                        ///< of a request, 1 to 500
-  std::uint64_t request_bytes_max = 5 * limits::mib;      ///< of a request's keys and data
-  std::uint64_t buffer_bytes_max = 64 * limits::mib;      ///< unacked records held; send() waits
-  std::uint64_t linger_us = 5'000;                        ///< a request waits no longer to be full
-  bool wants_results = false;                             ///< deliver places with outcomes
+  std::uint32_t records_max = 500;                    ///< of a request, 1 to 500
+  std::uint64_t request_bytes_max = 5 * limits::mib;  ///< of a request's keys and data
+  std::uint64_t buffer_bytes_max = 64 * limits::mib;  ///< unacked records held; send() waits
+  std::uint64_t linger_us = 5'000;                    ///< a request waits no longer to be full
+  bool wants_results = false;                         ///< deliver places with outcomes
   std::uint64_t connect_timeout_us = 10'000'000;
 };
 

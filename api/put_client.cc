@@ -181,9 +181,9 @@ std::vector<put_result> put_client::send(put_batch& batch) {
   const std::size_t count = batch.entries().size();
   auto reply = post(batch.finish());
   if (reply.ok()) return read_put_answer(*reply, count);
-  return std::vector<put_result>(count, {.is = put_result::fate::again,
-                                         .place = std::nullopt,
-                                         .reason = reply.failure().message()});
+  return std::vector<put_result>(
+      count,
+      {.is = put_result::fate::again, .place = std::nullopt, .reason = reply.failure().message()});
 }
 
 }  // namespace millrace

@@ -22,9 +22,8 @@ std::vector<std::string> read_back(put_batch& batch) {
   const std::size_t bytes = body.size();
   body.resize(bytes + 64);
   put_request request;
-  const auto failure =
-      decode_put(wire_encoding::json, true,
-                 {reinterpret_cast<std::byte*>(body.data()), bytes}, request);
+  const auto failure = decode_put(wire_encoding::json, true,
+                                  {reinterpret_cast<std::byte*>(body.data()), bytes}, request);
   EXPECT_FALSE(failure) << failure->message;
   EXPECT_EQ(request.text("StreamName"), "orders");
   std::vector<std::string> out;
