@@ -207,6 +207,11 @@ void kinesis_door::call(std::shared_ptr<http_exchange> exchange, const kinesis_a
   }
   if (failure) return answer_kinesis(*exchange, encoding, *failure);
 
+  quota_book* const quotas = parts_.service.quotas;
+  if (quotas != nullptr && !quotas->take_call(action.name, monotonic_us()))
+    return answer_kinesis(
+        *exchange, encoding,
+        limit_exceeded("Rate exceeded for account " + parts_.service.options.account + "."));
   const std::uint64_t id = next_call_++;
   auto job = [this, id, encoding, &action, who, input = *std::move(input)] {
     wire_writer out(encoding);
