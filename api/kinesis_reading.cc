@@ -188,6 +188,7 @@ kinesis_outcome get_records(action_call& call) {
   MILLRACE_KINESIS_TRY(find_stream(call, token->stream, stream));
   const shard_info* const shard = stream.find_shard(token->shard);
   if (shard == nullptr) return no_such_shard(call, stream, shard_name(token->shard));
+  MILLRACE_KINESIS_TRY(check_stream_key(call, stream));
   if (call.truth("DryRun"))
     return kinesis_error{"DryRunOperationException", "The request would have succeeded."};
 
@@ -196,7 +197,12 @@ kinesis_outcome get_records(action_call& call) {
     return throughput_exceeded(call.service.options, stream.name(), shard->shard);
   const auto limit = static_cast<std::uint32_t>(call.integer("Limit", records_max));
   auto chunk = stream.at.log->read(shard->shard, token->next, reply_bytes_max, limit);
-  if (!chunk.ok()) return translate(chunk.failure());
+  if (!chunk.ok()) {
+    // Records from before the key was changed, under one that is not here any more.
+    if (chunk.failure().code() == error_code::permission)
+      return kinesis_error{"KMSAccessDeniedException", chunk.failure().message()};
+    return translate(chunk.failure());
+  }
   if (quotas != nullptr) quotas->charge_read(stream.id(), shard->shard, payload_bytes(*chunk));
   const record_index next = std::max(chunk->next, token->next);
   wire_writer& out = call.out;

@@ -106,6 +106,9 @@ std::string first_sequence(const shard_info& shard);
 void write_hash_range(wire_writer& out, const shard_info& shard);
 void write_shard(wire_writer& out, const shard_info& shard);
 
+/// A stream whose key cannot be used is neither read nor written: the KMS error that says why.
+kinesis_outcome check_stream_key(const action_call& call, const named_stream& stream);
+
 /// ProvisionedThroughputExceededException, or the text of a record's error.
 std::string over_shard_rate(const kinesis_options& options, std::string_view stream,
                             shard_index shard);

@@ -165,6 +165,7 @@ kinesis_outcome put_answers::prepare(pending& one) {
                       "account {} is invalid.",
                       ordering, stream.name(), service_.options.account));
   }
+  MILLRACE_KINESIS_TRY(check_stream_key(call, stream));
   if (call.truth("DryRun"))
     return kinesis_error{"DryRunOperationException", "The request would have succeeded."};
   if (sink_.is_blocked(stream.id()))

@@ -105,9 +105,8 @@ bool quota_book::take_iterator(stream_id stream, shard_index shard, std::uint64_
 }
 
 bool quota_book::take_call(std::string_view action, std::uint64_t now_us) {
-  const auto rate =
-      std::find_if(call_rates.begin(), call_rates.end(),
-                   [&](const call_rate& one) { return one.action == action; });
+  const auto rate = std::find_if(call_rates.begin(), call_rates.end(),
+                                 [&](const call_rate& one) { return one.action == action; });
   if (rate == call_rates.end()) return true;
   std::lock_guard lock(mutex_);
   token_bucket& of_calls = calls_[std::string(action)];

@@ -1,6 +1,6 @@
 #pragma once
-/// The throughput quotas of AWS, for `--compat-limits on`: so that an application meets at home what
-/// it will meet there. Source: "Quotas and limits", Kinesis Data Streams Developer Guide.
+/// The throughput quotas of AWS, for `--compat-limits on`: so that an application meets at home
+/// what it will meet there. Source: "Quotas and limits", Kinesis Data Streams Developer Guide.
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -35,7 +35,7 @@ class quota_book {
   static constexpr double write_bytes_per_second = limits::mib;
   static constexpr double write_records_per_second = 1000;
   static constexpr double read_bytes_per_second = 2.0 * limits::mib;
-  static constexpr double calls_per_second = 5;  ///< GetRecords, GetShardIterator: of a shard
+  static constexpr double calls_per_second = 5;      ///< GetRecords, GetShardIterator: of a shard
   static constexpr std::uint32_t on_demand_mib = 4;  ///< what such a stream begins with
 
   /// One record into a shard of a stream in PROVISIONED mode.

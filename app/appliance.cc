@@ -70,6 +70,7 @@ status appliance::start_pipeline() {
   wanted.engine = engine_of(options_.flush_engine);
   wanted.busy_poll = options_.busy_poll;
   wanted.log.segment_bytes = options_.segment_bytes;
+  MILLRACE_ASSIGN(wanted.log.keyring, load_log_keyring(options_.keyring));
   wanted.log.ack = options_.ack == "written" ? durability::written : durability::durable;
   MILLRACE_ASSIGN(pipeline_, pipeline::open(wanted, recovered_));
   registry_.attach(counters_);

@@ -271,6 +271,10 @@ command parse_command_line(int argc, const char* const* argv) {
   CLI::App* verify = app.add_subcommand("verify", "check every log of a data directory");
   verify->add_option("--data", given.verify.data, "the data directory")->envname("MILLRACE_DATA");
   verify->add_option("--stream", given.verify.stream, "this stream only");
+  verify
+      ->add_option("--keyring", given.verify.keyring,
+                   "keys of encryption at rest; without one only checksums are checked")
+      ->envname("MILLRACE_KEYRING");
   verify->add_flag("--no-progress{false}", given.verify.progress, "no moving line");
   CLI::App* doctor =
       app.add_subcommand("doctor", "what this machine offers, and what limits it first");

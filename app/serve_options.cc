@@ -58,6 +58,8 @@ constexpr std::array settings{
     serve_setting{"credentials", "FILE",
                   "access keys of the Kinesis API; with it, requests have to be signed", text,
                   &s::credentials},
+    serve_setting{"keyring", "FILE", "keys of encryption at rest: ID:64 HEX DIGITS NAME", text,
+                  &s::keyring},
     serve_setting{"region", "NAME", "region in the ARNs of the Kinesis API", text, &s::region},
     serve_setting{"account", "DIGITS", "account in the ARNs of the Kinesis API, 12 digits", text,
                   &s::account},

@@ -34,6 +34,7 @@ struct serve_options {
   std::uint64_t http_threads = 2;
   std::uint64_t http_bytes = 96 * limits::mib;
   std::string credentials;  ///< file of access keys
+  std::string keyring;      ///< file of the keys of encryption at rest
   std::string region = "us-east-1";
   std::string account = "000000000000";
   std::uint64_t state_change_ms = 0;

@@ -68,6 +68,14 @@ std::uint64_t copy_run(std::span<const record_ref> order, std::size_t first, std
   return static_cast<std::uint64_t>(at - to);
 }
 
+/// The checksum is of what is stored: damage is found without the key.
+void seal_run(run_sealer& sealer, const run_place& place, std::byte* at, run_entry& entry) {
+  sealer.seal(place, {at, entry.bytes});
+  entry.bytes += sizeof(run_seal);
+  entry.cipher = cipher_aes_256_gcm;
+  entry.crc = crc32c({at, entry.bytes});
+}
+
 void copy_order_column(const record_batch& batch, std::byte* to) {
   const std::size_t count = batch.records.size();
   const std::uint16_t* const run = batch.run.data();
@@ -99,13 +107,14 @@ void write_entries(const record_batch& batch, std::byte* to) {
 
 }  // namespace
 
-block_layout plan_block(const record_batch& batch) {
-  return layout_of(static_cast<std::uint32_t>(batch.runs.size()), batch.record_bytes,
+block_layout plan_block(const record_batch& batch, bool sealed) {
+  const std::uint64_t seals = sealed ? batch.runs.size() * sizeof(run_seal) : 0;
+  return layout_of(static_cast<std::uint32_t>(batch.runs.size()), batch.record_bytes + seals,
                    static_cast<std::uint32_t>(batch.records.size()), pending_entries(batch));
 }
 
 void build_block(const record_batch& batch, std::span<const record_ref> order,
-                 const block_layout& layout, std::byte* to) {
+                 const block_layout& layout, std::byte* to, run_sealer* sealer, stream_id stream) {
   MILLRACE_CHECK(order.size() == batch.records.size(), "every record has a place in the block");
   for (std::size_t i = 0; i < std::min(prefetch_records, order.size()); ++i) {
     prefetch(order[i]);
@@ -122,6 +131,8 @@ void build_block(const record_batch& batch, std::span<const record_ref> order,
     MILLRACE_CHECK(first + run.record_count <= order.size(), "runs hold more than the batch");
     entry.bytes =
         static_cast<std::uint32_t>(copy_run(order, first, run.record_count, at, entry.crc));
+    if (sealer != nullptr)
+      seal_run(*sealer, {stream, run.shard, run.first, run.record_count}, at, entry);
     store(table, entry);
     table += sizeof entry;
     at += entry.bytes;
@@ -148,7 +159,11 @@ void build_block(const record_batch& batch, std::span<const record_ref> order,
   header.run_count = static_cast<std::uint32_t>(batch.runs.size());
   header.entry_count =
       static_cast<std::uint32_t>((layout.trailer - layout.entries) / sizeof(commit_entry));
-  header.payload_bytes = static_cast<std::uint32_t>(batch.record_bytes);
+  header.payload_bytes = static_cast<std::uint32_t>(layout.order - layout.runs);
+  if (sealer != nullptr) {
+    header.cipher = cipher_aes_256_gcm;
+    header.key_id = sealer->key_id();
+  }
   header.arrival_us = batch.arrival_us;
   store(to, header);
 }

@@ -1,6 +1,4 @@
 /// A gate's thread and the waker of its agent.
-#include <future>
-
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -44,10 +42,8 @@ TEST(gate_waker, a_notification_that_comes_late_does_not_keep_the_thread_busy_fo
     ASSERT_TRUE(reply.ok()) << reply.failure().message();
     EXPECT_EQ(reply->body, "hello");
   }
-  auto stopped = std::async(std::launch::async, [&] { (*gate)->stop(); });
-  const bool has_stopped = stopped.wait_for(std::chrono::seconds(60)) == std::future_status::ready;
-  // A thread that spins cannot be joined: the process has to go.
-  if (!has_stopped) std::abort();
+  // A thread that spins cannot be joined: this would wait until the test's time is over.
+  (*gate)->stop();
 }
 
 }  // namespace
