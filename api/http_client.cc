@@ -25,6 +25,18 @@ class client final : public http_client {
  public:
   client(const std::string& host, std::uint16_t port) : host_(host), port_(port) {}
 
+  std::string host_header() const override {
+    const bool is_v6 = host_.find(':') != std::string::npos;
+    return (is_v6 ? "[" + host_ + "]" : host_) + ":" + std::to_string(port_);
+  }
+
+  status connect(std::uint64_t timeout_us) override {
+    if (stream_) return {};
+    const status done = open(timeout_us);
+    if (!done.ok()) stream_.reset();
+    return done;
+  }
+
   result<http_reply> call(const http_call& what) override {
     const bool reused = stream_.has_value();
     auto reply = try_call(what);
@@ -74,29 +86,28 @@ class client final : public http_client {
                  where + ": " + outcome.message());
   }
 
-  status connect(std::uint64_t timeout_us) {
+  status open(std::uint64_t timeout_us) {
     boost::system::error_code outcome;
-    const auto address = asio::ip::make_address(host_, outcome);
-    if (outcome) return error(error_code::invalid_argument, "'" + host_ + "' is not an IP address");
+    const auto found = tcp::resolver(io_).resolve(host_, std::to_string(port_), outcome);
+    if (outcome)
+      return error(error_code::unavailable, "host '" + host_ + "': " + outcome.message());
     stream_.emplace(io_);
     buffer_.clear();
     stream_->expires_after(std::chrono::microseconds(timeout_us));
-    stream_->async_connect(tcp::endpoint(address, port_),
-                           [&](boost::system::error_code e) { outcome = e; });
+    stream_->async_connect(found, [&](boost::system::error_code e, auto) { outcome = e; });
     MILLRACE_TRY(finish(outcome, "connection to"));
     stream_->socket().set_option(tcp::no_delay(true), outcome);
     return {};
   }
 
   status send(const http_call& what) {
-    if (!stream_) MILLRACE_TRY(connect(what.timeout_us));
-    http::request<http::string_body> request(http::verb::get, what.target, 11);
+    if (!stream_) MILLRACE_TRY(open(what.timeout_us));
+    http::request<http::span_body<const char>> request(http::verb::get, what.target, 11);
     request.method_string(what.method);
-    const bool v6 = host_.find(':') != std::string::npos;
-    request.set(http::field::host, (v6 ? "[" + host_ + "]" : host_) + ":" + std::to_string(port_));
+    request.set(http::field::host, host_header());
     for (const auto& [name, value] : what.headers)
       request.set(name, value);
-    request.body() = what.body;
+    request.body() = {what.body.data(), what.body.size()};
     request.prepare_payload();
 
     boost::system::error_code outcome;

@@ -15,7 +15,7 @@ struct http_call {
   std::string method = "GET";
   std::string target = "/";  ///< path and query, percent-encoded
   http_fields headers{};
-  std::string body{};
+  std::string_view body{};  ///< good until the call is over
   std::uint64_t timeout_us = 60'000'000;
 };
 
@@ -27,9 +27,14 @@ struct http_reply {
 /// One thread. Keeps its connection between calls, and makes a new one when the server closed it.
 class http_client {
  public:
-  /// `host` is an address. Nothing is connected yet.
+  /// `host` is an address or a name. Nothing is connected yet.
   static std::unique_ptr<http_client> create(const std::string& host, std::uint16_t port);
   virtual ~http_client() = default;
+
+  /// What the Host header of every request says.
+  virtual std::string host_header() const = 0;
+  /// Connects now rather than at the first call; does nothing when it is connected.
+  virtual status connect(std::uint64_t timeout_us) = 0;
 
   /// `unavailable` when nobody listens there, `timed_out`, or `io`. An answer of any status is a
   /// reply.

@@ -131,7 +131,11 @@ class gate_thread final : public connection_host {
 
   void watch_waker() {
     waker_.async_wait(asio::posix::stream_descriptor::wait_read, [this](error_code failure) {
-      if (!failure) watch_waker();
+      if (failure) return;
+      // A notification may be written after the sleep it was meant for. Left there, it would be
+      // found again and again, and poll() would never come to an end.
+      agent_.wake().disarm();
+      watch_waker();
     });
   }
 

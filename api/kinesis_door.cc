@@ -219,6 +219,11 @@ void kinesis_door::call(std::shared_ptr<http_exchange> exchange, const kinesis_a
     failure = parse_wait(exchange->request().header(wait_header), wait_ms);
   if (failure) return answer_kinesis(*exchange, encoding, *failure);
 
+  quota_book* const quotas = parts_.service.quotas;
+  if (quotas != nullptr && !quotas->take_call(action.name, monotonic_us()))
+    return answer_kinesis(
+        *exchange, encoding,
+        limit_exceeded("Rate exceeded for account " + parts_.service.options.account + "."));
   const std::uint64_t id = next_call_++;
   const auto& made =
       calls_

@@ -64,6 +64,7 @@ kinesis_outcome start_subscription(const action_call& call, subscription_start& 
     return not_found("Consumer " + std::string(call.text("ConsumerARN")) + " not found.");
   if (call.now_us < consumer->created_us + call.service.options.state_change_us)
     return in_use("Consumer " + consumer->name + " is not ACTIVE.");
+  MILLRACE_KINESIS_TRY(check_stream_key(call, stream));
   const shard_info* shard = nullptr;
   MILLRACE_KINESIS_TRY(find_shard(call, stream, call.text("ShardId"), shard));
   const wire_value& from = *call.find("StartingPosition");

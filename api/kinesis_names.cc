@@ -78,6 +78,17 @@ kinesis_error no_such_stream(const kinesis_options& options, std::string_view na
   return not_found(fmt::format("Stream {} under account {} not found.", name, options.account));
 }
 
+std::string over_shard_rate(const kinesis_options& options, std::string_view stream,
+                            shard_index shard) {
+  return fmt::format("Rate exceeded for shard {} in stream {} under account {}.", shard_name(shard),
+                     stream, options.account);
+}
+
+kinesis_error throughput_exceeded(const kinesis_options& options, std::string_view stream,
+                                  shard_index shard) {
+  return {"ProvisionedThroughputExceededException", over_shard_rate(options, stream, shard)};
+}
+
 kinesis_outcome check_access(const action_call& call, std::string_view stream) {
   if (call.who == nullptr || call.who->allows_stream(stream)) return std::nullopt;
   return kinesis_error{

@@ -19,7 +19,8 @@ class port_parts final : public kinesis_port {
         service_{.streams = streams,
                  .registry = registry_,
                  .tokens = tokens_,
-                 .options = options_.kinesis},
+                 .options = options_.kinesis,
+                 .quotas = options.kinesis.compat_limits ? &quotas_ : nullptr},
         workers_(options.workers, waiting_jobs_max) {
     kinesis_door_options wanted;
     wanted.check_host = options.is_loopback && options.credentials.all.empty();
@@ -66,6 +67,7 @@ class port_parts final : public kinesis_port {
   const token_maker tokens_;
   const std::unique_ptr<body_pool> bodies_;
   kinesis_registry registry_;
+  quota_book quotas_;
   const kinesis_service service_;
   worker_pool workers_;
   subscription_book subscriptions_;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "api/kinesis_service.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "shards/sequence_number.h"
 #include "shards/shard_lineage.h"
@@ -54,6 +55,13 @@ kinesis_outcome find_sequence(const action_call& call, const named_stream& strea
     into = into.next();
   into = std::min(into, end);
   return std::nullopt;
+}
+
+std::uint64_t payload_bytes(const read_chunk& chunk) {
+  std::uint64_t bytes = 0;
+  for (const stored_record& one : chunk.records)
+    bytes += one.record.key().size() + one.record.data().size();
+  return bytes;
 }
 
 void write_records(wire_writer& out, const read_chunk& chunk, const shard_info& shard,
@@ -139,6 +147,9 @@ kinesis_outcome get_shard_iterator(action_call& call) {
   MILLRACE_KINESIS_TRY(find_stream(call, stream));
   const shard_info* shard = nullptr;
   MILLRACE_KINESIS_TRY(find_shard(call, stream, call.text("ShardId"), shard));
+  quota_book* const quotas = call.service.quotas;
+  if (quotas != nullptr && !quotas->take_iterator(stream.id(), shard->shard, monotonic_us()))
+    return throughput_exceeded(call.service.options, stream.name(), shard->shard);
   const start_position from{.type = call.text("ShardIteratorType"),
                             .sequence = call.text("StartingSequenceNumber"),
                             .time = call.find("Timestamp")};
@@ -178,12 +189,22 @@ kinesis_outcome get_records(action_call& call) {
   MILLRACE_KINESIS_TRY(find_stream(call, token->stream, stream));
   const shard_info* const shard = stream.find_shard(token->shard);
   if (shard == nullptr) return no_such_shard(call, stream, shard_name(token->shard));
+  MILLRACE_KINESIS_TRY(check_stream_key(call, stream));
   if (call.truth("DryRun"))
     return kinesis_error{"DryRunOperationException", "The request would have succeeded."};
 
+  quota_book* const quotas = call.service.quotas;
+  if (quotas != nullptr && !quotas->take_read(stream.id(), shard->shard, monotonic_us()))
+    return throughput_exceeded(call.service.options, stream.name(), shard->shard);
   const auto limit = static_cast<std::uint32_t>(call.integer("Limit", records_max));
   auto chunk = stream.at.log->read(shard->shard, token->next, reply_bytes_max, limit);
-  if (!chunk.ok()) return translate(chunk.failure());
+  if (!chunk.ok()) {
+    // Records from before the key was changed, under one that is not here any more.
+    if (chunk.failure().code() == error_code::permission)
+      return kinesis_error{"KMSAccessDeniedException", chunk.failure().message()};
+    return translate(chunk.failure());
+  }
+  if (quotas != nullptr) quotas->charge_read(stream.id(), shard->shard, payload_bytes(*chunk));
   const record_index next = std::max(chunk->next, token->next);
   if (call.end != nullptr && chunk->records.empty() && chunk->behind_us == 0 && shard->is_open())
     *call.end = {.stream = stream.id(), .shard = shard->shard, .next = next, .log = stream.at.log};

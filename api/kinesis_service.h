@@ -10,6 +10,7 @@
 #include "api/kinesis_error.h"
 #include "api/kinesis_state.h"
 #include "api/kinesis_token.h"
+#include "api/quota_book.h"
 #include "api/wire_value.h"
 #include "api/wire_writer.h"
 #include "shards/pipeline.h"
@@ -21,7 +22,8 @@ struct kinesis_options {
   std::string region = "us-east-1";      ///< in ARNs
   std::string account = "000000000000";  ///< likewise; 12 digits
   std::uint64_t state_change_us = 0;     ///< how long CREATING, UPDATING, DELETING are shown
-  std::uint32_t shard_limit = 10'000;    ///< DescribeLimits
+  std::uint32_t shard_limit = 10'000;    ///< DescribeLimits; enforced with compat_limits
+  bool compat_limits = false;            ///< the quotas of AWS
 };
 
 /// Shared by all threads of the API; everything in it is thread-safe.
@@ -30,6 +32,7 @@ struct kinesis_service {
   kinesis_registry& registry;
   const token_maker& tokens;
   const kinesis_options& options;
+  quota_book* quotas;  ///< null: the hardware is the limit
 };
 
 /// Where a read found the end of an open shard.
@@ -114,6 +117,17 @@ bool is_place(const sequence_number& sequence);
 std::string first_sequence(const shard_info& shard);
 void write_hash_range(wire_writer& out, const shard_info& shard);
 void write_shard(wire_writer& out, const shard_info& shard);
+
+/// A stream whose key cannot be used is neither read nor written: the KMS error that says why.
+kinesis_outcome check_stream_key(const action_call& call, const named_stream& stream);
+
+/// ProvisionedThroughputExceededException, or the text of a record's error.
+std::string over_shard_rate(const kinesis_options& options, std::string_view stream,
+                            shard_index shard);
+kinesis_error throughput_exceeded(const kinesis_options& options, std::string_view stream,
+                                  shard_index shard);
+/// With compat_limits: whether the account may have so many open shards more.
+kinesis_outcome check_shard_limit(const action_call& call, std::uint64_t more);
 
 /// Shows a state for as long as the options say.
 void show_state(const action_call& call, stream_id id, stream_state state);

@@ -120,24 +120,6 @@ kinesis_outcome update_stream_mode(action_call& call) {
   return std::nullopt;
 }
 
-/// There is no keyring yet that a key could be in; nothing must look encrypted that is not.
-kinesis_outcome start_stream_encryption(action_call& call) {
-  named_stream stream;
-  MILLRACE_KINESIS_TRY(find_active_stream(call, stream));
-  if (call.text("EncryptionType") != "KMS")
-    return kinesis_error{"ValidationException", "EncryptionType must be KMS."};
-  return kinesis_error{"KMSNotFoundException",
-                       fmt::format("Key {} is not in this server's keyring.", call.text("KeyId"))};
-}
-
-kinesis_outcome stop_stream_encryption(action_call& call) {
-  named_stream stream;
-  MILLRACE_KINESIS_TRY(find_active_stream(call, stream));
-  if (call.text("EncryptionType") != "KMS")
-    return kinesis_error{"ValidationException", "EncryptionType must be KMS."};
-  return std::nullopt;
-}
-
 kinesis_outcome enable_enhanced_monitoring(action_call& call) {
   return set_monitoring(call, true);
 }

@@ -5,6 +5,7 @@
 
 #include "api/kinesis_service.h"
 #include "api/put_builder.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "shards/shard_lineage.h"
 
@@ -172,6 +173,7 @@ kinesis_outcome split_shard(action_call& call) {
         "EndingHashKey {}.",
         text, shard_name(shard->shard), stream.name(), call.service.options.account,
         decimal(shard->hash_first), decimal(shard->hash_last)));
+  MILLRACE_KINESIS_TRY(check_shard_limit(call, 1));
   if (const status made = call.service.streams.split(stream.name(), shard->shard, start);
       !made.ok())
     return translate(made.failure());
@@ -221,6 +223,13 @@ kinesis_outcome update_shard_count(action_call& call) {
   if (wanted > shard_count_max && wanted >= open)
     return limit_exceeded(fmt::format("UpdateShardCount to {} shards is over the limit of {}.",
                                       wanted, shard_count_max));
+  if (wanted > open)
+    MILLRACE_KINESIS_TRY(check_shard_limit(call, static_cast<std::uint64_t>(wanted) - open));
+  quota_book* const quotas = call.service.quotas;
+  if (quotas != nullptr && !quotas->take_reshard(stream.id(), monotonic_us()))
+    return limit_exceeded(
+        fmt::format("Stream {} under account {} has been resharded 10 times in the last 24 hours.",
+                    stream.name(), call.service.options.account));
   if (wanted != open) {
     const status made =
         call.service.streams.reshard(stream.name(), static_cast<std::uint32_t>(wanted));

@@ -49,6 +49,22 @@ bool is_on_demand(const action_call& call) {
   return mode != nullptr && mode->find("StreamMode")->text == "ON_DEMAND";
 }
 
+std::int64_t on_demand_streams(const action_call& call, const std::vector<stream_status>& all) {
+  return std::count_if(all.begin(), all.end(), [&](const stream_status& one) {
+    return call.service.registry.get(one.description.id)->on_demand;
+  });
+}
+
+kinesis_outcome check_on_demand_limit(const action_call& call) {
+  if (!call.service.options.compat_limits) return std::nullopt;
+  const auto all = call.service.streams.list();
+  if (!all.ok()) return translate(all.failure());
+  if (on_demand_streams(call, *all) < on_demand_limit) return std::nullopt;
+  return limit_exceeded(
+      fmt::format("Account {} has {} streams in ON_DEMAND mode, which is the limit.",
+                  call.service.options.account, on_demand_limit));
+}
+
 std::uint32_t total_open_shards(const std::vector<stream_status>& streams) {
   std::uint32_t open = 0;
   for (const stream_status& one : streams) {
@@ -69,6 +85,20 @@ kinesis_outcome store_tags(const action_call& call, kinesis_stream& into) {
 }
 
 }  // namespace
+
+kinesis_outcome check_shard_limit(const action_call& call, std::uint64_t more) {
+  const kinesis_options& options = call.service.options;
+  if (!options.compat_limits) return std::nullopt;
+  const auto all = call.service.streams.list();
+  if (!all.ok()) return translate(all.failure());
+  const std::uint32_t open = total_open_shards(*all);
+  if (open + more <= options.shard_limit) return std::nullopt;
+  return limit_exceeded(fmt::format(
+      "This request would exceed the shard limit for the account {} in {}. Current shard count for "
+      "the account: {}. Limit: {}. Number of additional shards that would have resulted from this "
+      "request: {}.",
+      options.account, options.region, open, options.shard_limit, more));
+}
 
 kinesis_outcome create_stream(action_call& call) {
   const std::string name(call.text("StreamName"));
@@ -92,6 +122,9 @@ kinesis_outcome create_stream(action_call& call) {
   if (call.service.streams.find_stream(name).ok())
     return in_use(fmt::format("Stream {} under account {} already exists.", name,
                               call.service.options.account));
+
+  MILLRACE_KINESIS_TRY(check_shard_limit(call, static_cast<std::uint64_t>(shards)));
+  if (on_demand) MILLRACE_KINESIS_TRY(check_on_demand_limit(call));
 
   kinesis_stream extra;
   MILLRACE_KINESIS_TRY(store_tags(call, extra));
@@ -244,14 +277,11 @@ kinesis_outcome list_streams(action_call& call) {
 kinesis_outcome describe_limits(action_call& call) {
   auto all = call.service.streams.list();
   if (!all.ok()) return translate(all.failure());
-  const auto on_demand = std::count_if(all->begin(), all->end(), [&](const stream_status& one) {
-    return call.service.registry.get(one.description.id)->on_demand;
-  });
   wire_writer& out = call.out;
   out.begin_map();
   out.integer("ShardLimit", call.service.options.shard_limit);
   out.integer("OpenShardCount", total_open_shards(*all));
-  out.integer("OnDemandStreamCount", on_demand);
+  out.integer("OnDemandStreamCount", on_demand_streams(call, *all));
   out.integer("OnDemandStreamCountLimit", on_demand_limit);
   out.integer("ChannelCount", 0);
   out.integer("ChannelCountLimit", 0);

@@ -1,10 +1,13 @@
 #include "api/put_answers.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "api/kinesis_door.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "gpu/md5.h"
 #include "shards/sequence_number.h"
 #include "shards/shard_lineage.h"
 
@@ -33,6 +36,15 @@ struct put_answers::pending {
   put_request request;
   stream_lane lane{};
   std::uint32_t batch_bytes_max = 0;
+  /// With quotas: records of the request that are over them, in its order, and where they would go.
+  struct throttled {
+    std::uint32_t position;
+    shard_index shard;
+  };
+  std::vector<throttled> throttled_records;
+  std::string stream_name;  // for their errors
+  std::size_t told = 0;     // of those
+  std::size_t results = 0;  // written, throttled ones included
   std::size_t appended = 0;
   std::size_t answered = 0;
   std::size_t failed = 0;
@@ -66,6 +78,8 @@ put_answers::pending& put_answers::take_slot() {
   one.references = 0;
   one.appended = one.answered = one.failed = 0;
   one.failure = outcome::pending;
+  one.throttled_records.clear();
+  one.told = one.results = 0;
   ++in_use_;
   return one;
 }
@@ -110,6 +124,10 @@ void put_answers::handle(std::shared_ptr<http_exchange> exchange, wire_encoding 
     one.out->name("Records");
     one.out->begin_list();
   }
+  if (one.request.records.empty()) {  // every one of them was throttled
+    finish(one);
+    return free_slot(one);
+  }
   // In the order of arrival: nobody goes before those who wait.
   if (!waiting_.empty() || !append(one, now_us)) waiting_.push_back(one.index);
 }
@@ -147,6 +165,7 @@ kinesis_outcome put_answers::prepare(pending& one) {
                       "account {} is invalid.",
                       ordering, stream.name(), service_.options.account));
   }
+  MILLRACE_KINESIS_TRY(check_stream_key(call, stream));
   if (call.truth("DryRun"))
     return kinesis_error{"DryRunOperationException", "The request would have succeeded."};
   if (sink_.is_blocked(stream.id()))
@@ -156,7 +175,55 @@ kinesis_outcome put_answers::prepare(pending& one) {
   one.lane = filler_.attach(*target);
   one.batch_bytes_max = target->batch_bytes_max;
   one.is_encrypted = !stream.extra->key_id.empty();
+  if (service_.quotas != nullptr) apply_quotas(one, stream, monotonic_us());
+  if (!one.many && !one.throttled_records.empty())
+    return throughput_exceeded(service_.options, stream.name(),
+                               one.throttled_records.front().shard);
   return std::nullopt;
+}
+
+/// Takes the records that are over the stream's quotas out of the request. Where they would go is
+/// looked up here as well as by the pipeline: this is for trying things out, not for speed.
+void put_answers::apply_quotas(pending& one, const named_stream& stream, std::uint64_t now_us) {
+  one.stream_name = stream.name();
+  const auto& shards = stream.at.description->shards;
+  std::vector<record_ref>& records = one.request.records;
+  std::size_t kept = 0;
+  for (std::uint32_t i = 0; i < records.size(); ++i) {
+    const record_view view = records[i].view();
+    const std::string_view key = view.key();
+    const uint128 hash = view.has_hash_key() ? view.hash_key()
+                                             : md5(reinterpret_cast<const std::byte*>(key.data()),
+                                                   static_cast<std::uint32_t>(key.size()));
+    const auto found = std::find_if(shards.begin(), shards.end(), [&](const shard_info& each) {
+      return each.is_open() && each.hash_first <= hash && hash <= each.hash_last;
+    });
+    const shard_index shard = found != shards.end() ? found->shard : shard_index{};
+    const std::uint64_t bytes = key.size() + view.data().size();
+    const bool fits =
+        stream.extra->on_demand
+            ? service_.quotas->take_write(stream.id(), stream.extra->warm_mib, bytes, now_us)
+            : service_.quotas->take_write(stream.id(), shard, bytes, now_us);
+    if (fits) {
+      records[kept++] = records[i];
+    } else {
+      one.throttled_records.push_back({i, shard});
+    }
+  }
+  records.resize(kept);
+}
+
+/// The results of throttled records that come before the next one.
+void put_answers::add_throttled(pending& one) {
+  for (; one.told < one.throttled_records.size() &&
+         one.throttled_records[one.told].position == one.results;
+       ++one.told, ++one.results) {
+    one.out->begin_map();
+    one.out->plain("ErrorCode", "ProvisionedThroughputExceededException");
+    one.out->plain("ErrorMessage", over_shard_rate(service_.options, one.stream_name,
+                                                   one.throttled_records[one.told].shard));
+    one.out->end_map();
+  }
 }
 
 bool put_answers::append(pending& one, std::uint64_t now_us) {
@@ -231,6 +298,8 @@ void put_answers::add_results(pending& one, const record_batch& batch, std::size
     const record_batch::shard_run& run = batch.runs[batch.run[i]];
     const sequence_number sequence{run.created_s, run.first.next(batch.rank[i]), arrival_s,
                                    run.shard};
+    add_throttled(one);
+    ++one.results;
     if (one.many) out.begin_map();
     out.plain("SequenceNumber", sequence.write(digits));
     out.plain("ShardId", shard_name(run.shard));
@@ -244,6 +313,8 @@ void put_answers::add_failures(pending& one, std::uint32_t count, outcome why) {
   counters_.add(counter::records_refused, count);
   if (!one.exchange || !one.many) return;
   for (std::uint32_t i = 0; i < count; ++i) {
+    add_throttled(one);
+    ++one.results;
     one.out->begin_map();
     one.out->plain("ErrorCode", "InternalFailure");
     one.out->plain("ErrorMessage", "Internal Service Failure");
@@ -254,12 +325,14 @@ void put_answers::add_failures(pending& one, std::uint32_t count, outcome why) {
 void put_answers::finish(pending& one) {
   if (!one.exchange) return;
   // Nothing was stored: then the whole request failed, and the client learns why.
-  if (one.failed == one.request.records.size())
+  if (one.failed == one.request.records.size() && one.throttled_records.empty())
     return refuse(one, error_of(one.failure, service_.options, one.request.text("StreamName")));
   wire_writer& out = *one.out;
   if (one.many) {
+    add_throttled(one);
     out.end_list();
-    out.integer("FailedRecordCount", static_cast<std::int64_t>(one.failed));
+    out.integer("FailedRecordCount",
+                static_cast<std::int64_t>(one.failed + one.throttled_records.size()));
   }
   if (one.is_encrypted) out.plain("EncryptionType", "KMS");
   out.end_map();

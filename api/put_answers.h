@@ -40,6 +40,8 @@ class put_answers final : public batch_observer, public buffer_owner {
   pending& take_slot();
   void free_slot(pending& one);
   kinesis_outcome prepare(pending& one);
+  void apply_quotas(pending& one, const named_stream& stream, std::uint64_t now_us);
+  void add_throttled(pending& one);
   /// True when all its records are in batches.
   bool append(pending& one, std::uint64_t now_us);
   void add_results(pending& one, const record_batch& batch, std::size_t first,

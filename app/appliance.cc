@@ -30,6 +30,12 @@ udp_address address_of(const host_port& where) {
   return {.host = where.host, .port = where.port};
 }
 
+/// The default quota of an account. Source: "Quotas and limits", Kinesis Developer Guide.
+std::uint32_t aws_shard_limit(std::string_view region) {
+  const bool is_large = region == "us-east-1" || region == "us-west-2" || region == "eu-west-1";
+  return is_large ? 20'000 : 1'000;
+}
+
 }  // namespace
 
 result<std::unique_ptr<appliance>> appliance::start(const serve_options& options) {
@@ -67,6 +73,7 @@ status appliance::start_pipeline() {
   wanted.engine = engine_of(options_.flush_engine);
   wanted.busy_poll = options_.busy_poll;
   wanted.log.segment_bytes = options_.segment_bytes;
+  MILLRACE_ASSIGN(wanted.log.keyring, load_log_keyring(options_.keyring));
   wanted.log.ack = options_.ack == "written" ? durability::written : durability::durable;
   MILLRACE_ASSIGN(pipeline_, pipeline::open(wanted, recovered_));
   registry_.attach(counters_);
@@ -250,6 +257,8 @@ status appliance::start_kinesis() {
   wanted.is_loopback = is_loopback(where);
   wanted.kinesis.region = options_.region;
   wanted.kinesis.account = options_.account;
+  wanted.kinesis.compat_limits = options_.compat_limits == "on";
+  if (wanted.kinesis.compat_limits) wanted.kinesis.shard_limit = aws_shard_limit(options_.region);
   wanted.kinesis.state_change_us = options_.state_change_ms * 1000;
   if (!options_.credentials.empty()) {
     MILLRACE_ASSIGN(const std::string text,

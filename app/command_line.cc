@@ -64,7 +64,7 @@ void add_serve(CLI::App& serve, parsed& into) {
 
 void add_produce(CLI::App& produce, parsed& into) {
   produce_options& o = into.produce;
-  produce.add_option("--to", o.to, "where the server takes records: udp://H:P")
+  produce.add_option("--to", o.to, "where the server takes records: udp://H:P or http://H:P")
       ->envname("MILLRACE_TO");
   produce.add_option("--stream", o.stream, "the stream to send to")->required();
 
@@ -99,6 +99,14 @@ void add_produce(CLI::App& produce, parsed& into) {
   produce.add_option("--acks", o.acks_file,
                      "write a line per durable record: number, shard, sequence number");
   produce.add_option("--key-file", o.key_file, "shared key: one line KEY_ID:32 HEX DIGITS");
+  auto* credentials = produce.add_option(
+      "--credentials", o.credentials,
+      "http: file of access keys; without it AWS_ACCESS_KEY_ID and so on, or no signature");
+  produce.add_option("--access-key", o.access_key, "http: the key of that file (its first)")
+      ->needs(credentials);
+  produce.add_option("--region", o.region, "http: region to sign for (AWS_REGION, us-east-1)");
+  produce.add_option("--connections", o.connections, "http: requests at once");
+  produce.add_option("--request-records", o.request_records, "http: records of a request");
   produce.add_option("--buffer", into.produce_buffer, "memory for unacked records (64MiB)");
   produce.add_option("--give-up-seconds", o.give_up_seconds,
                      "end with an error after so long without progress; 0: never");
@@ -263,6 +271,10 @@ command parse_command_line(int argc, const char* const* argv) {
   CLI::App* verify = app.add_subcommand("verify", "check every log of a data directory");
   verify->add_option("--data", given.verify.data, "the data directory")->envname("MILLRACE_DATA");
   verify->add_option("--stream", given.verify.stream, "this stream only");
+  verify
+      ->add_option("--keyring", given.verify.keyring,
+                   "keys of encryption at rest; without one only checksums are checked")
+      ->envname("MILLRACE_KEYRING");
   verify->add_flag("--no-progress{false}", given.verify.progress, "no moving line");
   CLI::App* doctor =
       app.add_subcommand("doctor", "what this machine offers, and what limits it first");

@@ -81,4 +81,11 @@ result<keyring> load_keys_file(const std::string& path) {
   return parse_keys(text, path);
 }
 
+result<std::shared_ptr<const log_keyring>> load_log_keyring(const std::string& path) {
+  if (path.empty()) return std::shared_ptr<const log_keyring>();
+  MILLRACE_ASSIGN(const std::string text, read_secret_file("keyring", path));
+  MILLRACE_ASSIGN(log_keyring keys, log_keyring::parse(text, path));
+  return std::shared_ptr<const log_keyring>(std::make_shared<log_keyring>(std::move(keys)));
+}
+
 }  // namespace millrace

@@ -2,11 +2,13 @@
 /// The file of `millrace serve --keys`: a line per key, `KEY_ID:32 HEX DIGITS`, and after it, apart
 /// by blanks, the streams that its producers may write to (none: all). Blank lines and lines that
 /// begin with # are skipped. The same lines without streams are the file of `produce --key-file`.
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
 #include "ingest/keyring.h"
+#include "shards/log_keyring.h"
 
 namespace millrace {
 
@@ -20,5 +22,8 @@ result<keyring> parse_keys(std::string_view text, std::string_view source);
 
 /// The same from a file. `permission` when others than its owner may read it.
 result<keyring> load_keys_file(const std::string& path);
+
+/// The keys of encryption at rest, from a file. An empty path: none, and a null pointer.
+result<std::shared_ptr<const log_keyring>> load_log_keyring(const std::string& path);
 
 }  // namespace millrace

@@ -74,6 +74,7 @@ class produce_run {
   std::unique_ptr<record_reader> reader_;
   std::unique_ptr<record_generator> generator_;
   std::unique_ptr<ack_file> acks_;
+  std::optional<kinesis_producer_options> over_http_;
   std::unique_ptr<producer> producer_;
   std::uint64_t loops_ = 1;
   std::uint64_t taken_ = 0;  ///< good input records, skipped ones included
@@ -124,6 +125,14 @@ status produce_run::connect(const produce_target& target) {
   producer_options producing;
   producing.stream = options_.stream;
   producing.buffer_bytes_max = options_.buffer_bytes_max;
+  const auto on_outcome = [this](const record_outcome& what) { this->on_outcome(what); };
+  if (over_http_) {
+    if (!options_.acks_file.empty()) {
+      MILLRACE_ASSIGN(acks_, ack_file::open(options_.acks_file, false));
+    }
+    MILLRACE_ASSIGN(producer_, connect_kinesis_producer(*over_http_, on_outcome));
+    return {};
+  }
   identity_ = parse_producer_id(options_.producer_id);
   producing.identity = identity_;
   if (!options_.key_file.empty()) {
@@ -135,9 +144,7 @@ status produce_run::connect(const produce_target& target) {
     producing.wants_results = true;
     producing.results_from = record_number(acks_->next_number());
   }
-  MILLRACE_ASSIGN(producer_,
-                  producer::connect(target.host, target.port, producing,
-                                    [this](const record_outcome& what) { on_outcome(what); }));
+  MILLRACE_ASSIGN(producer_, producer::connect(target.host, target.port, producing, on_outcome));
   own_first_ = producer_->next_record().value;
   if (acks_ && acks_->next_number() > own_first_) {
     return error(error_code::invalid_argument,
@@ -362,7 +369,7 @@ int produce_run::finish(const status& outcome) {
          .records_bad = bad_,
          .records_refused = refused_.load(),
          .seconds = seconds,
-         .identity = to_string(identity_)},
+         .identity = identity_.value != 0 ? to_string(identity_) : std::string()},
         latency_us_);
   return code;
 }
@@ -373,6 +380,11 @@ int produce_run::run() {
   }
   const auto target = parse_target(options_.to);
   if (!target.ok()) return complain(target.failure(), exit_usage);
+  if (target->by == produce_target::protocol::http) {
+    auto over_http = http_options(options_, *target);
+    if (!over_http.ok()) return complain(over_http.failure(), exit_usage);
+    over_http_ = *std::move(over_http);
+  }
   if (const status opened = open_input(); !opened.ok()) {
     const bool is_usage = opened.failure().code() == error_code::invalid_argument;
     return complain(opened.failure(), is_usage ? exit_usage : exit_failed);

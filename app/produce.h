@@ -11,7 +11,8 @@
 namespace millrace {
 
 struct produce_options {
-  std::string to = "udp://127.0.0.1:4567";  ///< udp://HOST:PORT; IPv6 as udp://[::1]:4567
+  std::string to =
+      "udp://127.0.0.1:4567";  ///< udp:// or http://HOST:PORT; IPv6 as udp://[::1]:4567
   std::string stream;
 
   // What is sent: exactly one of file and generate.
@@ -37,6 +38,14 @@ struct produce_options {
   std::string producer_id;  ///< 32 hex digits, or any text (hashed); empty: a random one
   std::string acks_file;    ///< one line a durable record: "NUMBER SHARD SEQUENCE"
   std::string key_file;     ///< one line "KEY_ID:32 HEX DIGITS"; empty: no encryption
+
+  // Over HTTP: who signs, and how requests are made.
+  std::string credentials;  ///< file as of serve; empty: AWS_ACCESS_KEY_ID and so on, or unsigned
+  std::string access_key;   ///< which key of that file; empty: its first
+  std::string region;       ///< empty: AWS_REGION, AWS_DEFAULT_REGION, us-east-1
+  std::uint32_t connections = 4;
+  std::uint32_t request_records = 500;
+
   std::uint64_t buffer_bytes_max = 64ull * 1024 * 1024;  ///< unacked records held
   double give_up_seconds = 60;  ///< end with an error after so long without progress; 0: never
 

@@ -86,6 +86,11 @@ void print(std::ostream& out, const produce_summary& summary, const histogram& l
         << "\n";
   }
   const producer_statistics& statistics = summary.statistics;
+  if (summary.identity.empty()) {
+    out << "network   " << statistics.requests_sent << " requests, " << statistics.records_resent
+        << " records sent again, rtt " << duration_text(statistics.rtt_us) << std::endl;
+    return;
+  }
   out << "network   " << statistics.datagrams_sent << " datagrams of up to "
       << statistics.datagram_bytes << " bytes, " << statistics.datagrams_resent << " sent again, "
       << statistics.reconnects << " reconnects, rtt " << duration_text(statistics.rtt_us) << "\n";

@@ -45,7 +45,7 @@ struct produce_summary {
   std::uint64_t records_bad = 0;
   std::uint64_t records_refused = 0;
   double seconds = 0;
-  std::string identity;
+  std::string identity;  ///< empty over HTTP, which knows none
 };
 
 void print(std::ostream& out, const produce_summary& summary, const histogram& latency_us);

@@ -1,9 +1,12 @@
 #include "app/produce_setup.h"
 
 #include <array>
+#include <cstdlib>
 #include <fstream>
 #include <optional>
 
+#include "api/put_request.h"
+#include "app/keys_file.h"
 #include "app/parse.h"
 #include "ingest/aead.h"
 
@@ -11,6 +14,13 @@ namespace millrace {
 namespace {
 
 constexpr std::size_t secret_digits = 32;
+
+constexpr std::uint32_t connections_max = 256;
+
+std::string environment(const char* name) {
+  const char* const value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
 
 error refuse(const std::string& what) {
   return {error_code::invalid_argument, what};
@@ -46,27 +56,81 @@ uint128 to_number(const std::uint8_t* bytes) {
 }  // namespace
 
 result<produce_target> parse_target(std::string_view to) {
+  const std::string given = "--to '" + std::string(to) + "': ";
   constexpr std::string_view udp = "udp://";
-  if (to.starts_with("http://") || to.starts_with("https://")) {
-    return error(error_code::unsupported, "--to '" + std::string(to) +
-                                              "': producing over HTTP is not supported yet, "
-                                              "use udp://HOST:PORT");
-  }
-  if (!to.starts_with(udp)) {
-    return refuse("--to '" + std::string(to) + "': it must be udp://HOST:PORT");
-  }
-  std::string_view rest = to.substr(udp.size());
+  constexpr std::string_view http = "http://";
+  if (to.starts_with("https://"))
+    return error(error_code::unsupported, given + "https is not supported yet");
+  const bool is_http = to.starts_with(http);
+  if (!is_http && !to.starts_with(udp))
+    return refuse(given + "it must be udp://HOST:PORT or http://HOST:PORT");
+  std::string_view rest = to.substr(is_http ? http.size() : udp.size());
   if (rest.ends_with('/')) rest.remove_suffix(1);
   const std::size_t colon = rest.rfind(':');
-  if (colon == rest.npos || colon == 0) {
-    return refuse("--to '" + std::string(to) + "': it must be udp://HOST:PORT");
-  }
+  if (colon == rest.npos || colon == 0) return refuse(given + "there is no port, as in HOST:PORT");
   std::string_view host = rest.substr(0, colon);
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   MILLRACE_ASSIGN(const std::uint64_t port,
                   parse_number("the port of --to", rest.substr(colon + 1), 65'535));
-  if (port == 0) return refuse("--to '" + std::string(to) + "': port 0 is nobody's");
-  return produce_target{std::string(host), static_cast<std::uint16_t>(port)};
+  if (port == 0) return refuse(given + "port 0 is nobody's");
+  return produce_target{
+      .by = is_http ? produce_target::protocol::http : produce_target::protocol::udp,
+      .host = std::string(host),
+      .port = static_cast<std::uint16_t>(port)};
+}
+
+result<std::optional<credential>> find_credential(const produce_options& options) {
+  if (!options.credentials.empty()) {
+    MILLRACE_ASSIGN(const std::string text,
+                    read_secret_file("credentials file", options.credentials));
+    MILLRACE_ASSIGN(const credential_set known, parse_credentials(text, options.credentials));
+    if (options.access_key.empty()) return std::optional(known.all.front());
+    if (const credential* const found = known.find(options.access_key))
+      return std::optional(*found);
+    return refuse("credentials file '" + options.credentials + "' has no key '" +
+                  options.access_key + "'");
+  }
+  if (!options.access_key.empty()) return refuse("--access-key needs --credentials FILE");
+  const std::string id = environment("AWS_ACCESS_KEY_ID");
+  const std::string secret = environment("AWS_SECRET_ACCESS_KEY");
+  if (id.empty() && secret.empty()) return std::optional<credential>();
+  if (id.empty() || secret.empty())
+    return refuse("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: one of them is not set");
+  credential one;
+  one.access_key = id;
+  one.secret = secret;
+  one.session_token = environment("AWS_SESSION_TOKEN");
+  return std::optional(std::move(one));
+}
+
+result<kinesis_producer_options> http_options(const produce_options& options,
+                                              const produce_target& target) {
+  if (!options.producer_id.empty())
+    return refuse("--producer-id: over HTTP nobody knows a producer again; use udp://");
+  if (!options.key_file.empty())
+    return refuse("--key-file is for udp://; over HTTP it is --credentials");
+  if (options.connections == 0 || options.connections > connections_max)
+    return refuse("--connections " + std::to_string(options.connections) + ": it must be 1 to " +
+                  std::to_string(connections_max));
+  if (options.request_records == 0 || options.request_records > put_records_max)
+    return refuse("--request-records " + std::to_string(options.request_records) +
+                  ": it must be 1 to " + std::to_string(put_records_max));
+  kinesis_producer_options out;
+  out.target.host = target.host;
+  out.target.port = target.port;
+  out.target.stream = options.stream;
+  for (const std::string& region :
+       {options.region, environment("AWS_REGION"), environment("AWS_DEFAULT_REGION")}) {
+    if (region.empty()) continue;
+    out.target.region = region;
+    break;
+  }
+  MILLRACE_ASSIGN(out.target.who, find_credential(options));
+  out.connections = options.connections;
+  out.records_max = options.request_records;
+  out.buffer_bytes_max = options.buffer_bytes_max;
+  out.wants_results = !options.acks_file.empty();
+  return out;
 }
 
 producer_id parse_producer_id(std::string_view text) {

@@ -1,9 +1,12 @@
 #pragma once
 /// The options of `millrace produce` as text, turned into what the producer library takes.
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "api/credentials.h"
+#include "api/kinesis_producer.h"
 #include "app/produce.h"
 #include "base/error.h"
 #include "ingest/producer.h"
@@ -11,12 +14,21 @@
 namespace millrace {
 
 struct produce_target {
+  enum class protocol : std::uint8_t { udp, http };
+  protocol by = protocol::udp;
   std::string host;
   std::uint16_t port = 0;
 };
 
-/// "udp://HOST:PORT". `unsupported` for http://, which is not there yet.
+/// "udp://HOST:PORT" or "http://HOST:PORT". `unsupported` for https://, which is not there yet.
 result<produce_target> parse_target(std::string_view to);
+
+/// The key to sign with: of options.credentials, else of the environment (AWS_ACCESS_KEY_ID,
+/// AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN); none when neither says.
+result<std::optional<credential>> find_credential(const produce_options& options);
+/// Options for a target of HTTP.
+result<kinesis_producer_options> http_options(const produce_options& options,
+                                              const produce_target& target);
 
 /// 32 hex digits as they are, any other text hashed (HMAC-SHA256), empty: random.
 producer_id parse_producer_id(std::string_view text);

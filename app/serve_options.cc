@@ -72,12 +72,17 @@ constexpr std::array settings{
                   "pages of that origin (https://app.example.com) may use the Kinesis API; may be "
                   "repeated",
                   list, &s::cors_origin},
+    serve_setting{"keyring", "FILE", "keys of encryption at rest: ID:64 HEX DIGITS NAME", text,
+                  &s::keyring},
     serve_setting{"region", "NAME", "region in the ARNs of the Kinesis API", text, &s::region},
     serve_setting{"account", "DIGITS", "account in the ARNs of the Kinesis API, 12 digits", text,
                   &s::account},
     serve_setting{"state_change_ms", "MS",
                   "how long the Kinesis API shows CREATING and UPDATING after a change", number,
                   &s::state_change_ms},
+    serve_setting{"compat_limits", "on|off",
+                  "on: the Kinesis API has AWS' throughput quotas; off: the hardware is the limit",
+                  text, &s::compat_limits},
     serve_setting{"arena_bytes", "BYTES", "memory for records between arrival and log", bytes,
                   &s::arena_bytes},
     serve_setting{"segment_bytes", "BYTES", "size of a segment file", bytes, &s::segment_bytes},
@@ -212,6 +217,7 @@ status check(const serve_options& options) {
   MILLRACE_TRY(one_of("ack", options.ack, {"durable", "written"}));
   MILLRACE_TRY(one_of("flush_engine", options.flush_engine, {"auto", "io_uring", "threads"}));
   MILLRACE_TRY(one_of("when_full", options.when_full, {"refuse", "drop-oldest"}));
+  MILLRACE_TRY(one_of("compat_limits", options.compat_limits, {"on", "off"}));
   MILLRACE_TRY(one_of("log_level", options.log_level, {"debug", "info", "warning", "error"}));
   MILLRACE_TRY(one_of("log_format", options.log_format, {"auto", "human", "json"}));
   MILLRACE_TRY(between("doors", options.doors, 1, 64));

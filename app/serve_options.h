@@ -38,9 +38,11 @@ struct serve_options {
   std::string tls_key;          ///< PEM file
   bool plain_http = false;      ///< beside TLS, on the same port
   std::vector<std::string> cors_origin;
+  std::string keyring;  ///< file of the keys of encryption at rest
   std::string region = "us-east-1";
   std::string account = "000000000000";
   std::uint64_t state_change_ms = 0;
+  std::string compat_limits = "off";
   std::uint64_t arena_bytes = 256 * limits::mib;
   std::uint64_t segment_bytes = limits::segment_bytes_default;
   std::uint64_t retention_hours = limits::retention_hours_min;

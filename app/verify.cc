@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "api/record_reading.h"
+#include "app/keys_file.h"
 #include "app/parse.h"
 #include "base/clock.h"
 #include "gpu/md5.h"
@@ -38,16 +39,20 @@ struct shard_progress {
 /// Looks at every record of one stream's log.
 class stream_check {
  public:
-  stream_check(const stream_description& stream, const verify_options& options)
-      : stream_(stream), show_progress_(options.progress && isatty(STDERR_FILENO) != 0) {
+  stream_check(const stream_description& stream, const verify_options& options,
+               std::shared_ptr<const log_keyring> keyring)
+      : stream_(stream),
+        keyring_(std::move(keyring)),
+        show_progress_(options.progress && isatty(STDERR_FILENO) != 0) {
     for (const shard_info& shard : stream.shards)
       shards_[shard.shard].info = &shard;
   }
 
   status run(file_system& files, const std::string& directory) {
     recovery_report report;
-    MILLRACE_ASSIGN(auto log, stream_log::open(files, directory, stream_.id, {.read_only = true},
-                                               counters_, report));
+    MILLRACE_ASSIGN(auto log,
+                    stream_log::open(files, directory, stream_.id,
+                                     {.keyring = keyring_, .read_only = true}, counters_, report));
     bytes_ = log->bytes();
     segments_ = report.segments;
     if (report.bytes_cut > 0)
@@ -63,6 +68,13 @@ class stream_check {
     visit.damaged = [this](const damage& part) {
       damaged_.emplace(part.path, part.from);
       finding(fmt::format("{} bytes {}..{}: {}", part.path, part.from, part.to, part.what));
+    };
+    visit.locked = [this](shard_index shard, record_index first, std::uint32_t count) {
+      locked_ += count;
+      shard_progress& seen = shards_[shard];
+      if (seen.records == 0) seen.first = first;
+      seen.records += count;
+      seen.next = first.next(count);
     };
     MILLRACE_TRY(log->scan(visit));
     // What the log is without, such as a missing segment, only its opening tells.
@@ -82,6 +94,11 @@ class stream_check {
     fmt::print("stream {}: {} records, {} of record bytes in {} segments, {}: {}\n", stream_.name,
                records_, bytes_text(record_bytes_), segments_, bytes_text(bytes_),
                findings_ == 0 ? "whole" : fmt::format("{} findings", findings_));
+    if (locked_ > 0)
+      fmt::print(
+          "  {} more are encrypted under keys that were not given: only their checksums are "
+          "checked\n",
+          locked_);
     for (const shard_info& shard : stream_.shards) {
       const shard_progress& seen = shards_.at(shard.shard);
       fmt::print("  {}  {:<6} {:>12} records", shard_name(shard.shard),
@@ -145,11 +162,13 @@ class stream_check {
   }
 
   const stream_description& stream_;
+  const std::shared_ptr<const log_keyring> keyring_;
   const bool show_progress_;
   counter_set counters_;
   std::set<std::pair<std::string, std::uint64_t>> damaged_;  ///< path and start of each range
   std::unordered_map<shard_index, shard_progress> shards_;
   std::uint64_t records_ = 0;
+  std::uint64_t locked_ = 0;
   std::uint64_t record_bytes_ = 0;
   std::uint64_t bytes_ = 0;
   std::uint64_t segments_ = 0;
@@ -163,6 +182,7 @@ result<std::uint64_t> verify(const verify_options& options) {
   if (stat(catalog_path.c_str(), &found) != 0)
     return error(error_code::not_found,
                  fmt::format("'{}' is no data directory: it has no catalog.db", options.data));
+  MILLRACE_ASSIGN(const auto keyring, load_log_keyring(options.keyring));
   MILLRACE_ASSIGN(const data_lock lock, data_lock::acquire(options.data));
   MILLRACE_ASSIGN(const auto streams_of, catalog::open(catalog_path));
   MILLRACE_ASSIGN(const auto streams, streams_of->list());
@@ -175,7 +195,7 @@ result<std::uint64_t> verify(const verify_options& options) {
   std::size_t checked = 0;
   for (const stream_description& stream : streams) {
     if (!options.stream.empty() && stream.name != options.stream) continue;
-    stream_check check(stream, options);
+    stream_check check(stream, options, keyring);
     auto outcome = check.run(*files, options.data + "/streams/" + std::to_string(stream.id.value));
     check.print();
     if (!outcome.ok()) {

@@ -7,6 +7,7 @@ namespace millrace {
 struct verify_options {
   std::string data = "./millrace-data";
   std::string stream;    ///< this one only; empty: all
+  std::string keyring;   ///< keys of encryption at rest; without one only checksums are checked
   bool progress = true;  ///< a moving line, on a terminal
 };
 

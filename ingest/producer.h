@@ -54,6 +54,8 @@ struct producer_statistics {
   std::uint64_t datagrams_sent = 0;
   std::uint64_t datagrams_resent = 0;
   std::uint64_t reconnects = 0;
+  std::uint64_t requests_sent = 0;   ///< over HTTP, where there are no datagrams
+  std::uint64_t records_resent = 0;  ///< likewise
   std::uint64_t naks = 0;
   std::uint64_t rtt_us = 0;
   std::uint32_t datagram_bytes = 0;  ///< size in use, found by probing

@@ -68,9 +68,10 @@ class trailing_checksum {
   std::uint32_t* sum_ = nullptr;
 };
 
-/// Copies the records from `first` on that make up `run`, and returns the end of their bytes.
+/// Copies a run's records and returns the end of their bytes. Without `checksum`, `sum` is left
+/// alone: what is sealed has another.
 std::byte* copy_run(std::span<const record_ref> order, std::size_t first, std::uint32_t count,
-                    std::byte* to, trailing_checksum& checksum, std::uint32_t& sum) {
+                    std::byte* to, trailing_checksum* checksum, std::uint32_t& sum) {
   std::byte* at = to;
   std::byte* unchecked = to;
   for (std::size_t i = first; i < first + count; ++i) {
@@ -78,13 +79,21 @@ std::byte* copy_run(std::span<const record_ref> order, std::size_t first, std::u
     const record_ref& record = order[i];
     copy_record(record, at);
     at += record.stride;
-    if (static_cast<std::uint64_t>(at - unchecked) >= checksum_piece_bytes) {
-      checksum.add(unchecked, at, sum);
+    if (checksum != nullptr && static_cast<std::uint64_t>(at - unchecked) >= checksum_piece_bytes) {
+      checksum->add(unchecked, at, sum);
       unchecked = at;
     }
   }
-  if (at != unchecked) checksum.add(unchecked, at, sum);
+  if (checksum != nullptr && at != unchecked) checksum->add(unchecked, at, sum);
   return at;
+}
+
+/// The checksum is of what is stored: damage is found without the key.
+void seal_run(run_sealer& sealer, const run_place& place, std::byte* at, run_entry& entry) {
+  sealer.seal(place, {at, entry.bytes});
+  entry.bytes += sizeof(run_seal);
+  entry.cipher = cipher_aes_256_gcm;
+  entry.crc = crc32c({at, entry.bytes});
 }
 
 void copy_order_column(const record_batch& batch, std::byte* to) {
@@ -118,13 +127,14 @@ void write_entries(const record_batch& batch, std::byte* to) {
 
 }  // namespace
 
-block_layout plan_block(const record_batch& batch) {
-  return layout_of(static_cast<std::uint32_t>(batch.runs.size()), batch.record_bytes,
+block_layout plan_block(const record_batch& batch, bool sealed) {
+  const std::uint64_t seals = sealed ? batch.runs.size() * sizeof(run_seal) : 0;
+  return layout_of(static_cast<std::uint32_t>(batch.runs.size()), batch.record_bytes + seals,
                    static_cast<std::uint32_t>(batch.records.size()), pending_entries(batch));
 }
 
 void build_block(const record_batch& batch, std::span<const record_ref> order,
-                 const block_layout& layout, std::byte* to) {
+                 const block_layout& layout, std::byte* to, run_sealer* sealer, stream_id stream) {
   MILLRACE_CHECK(order.size() == batch.records.size(), "every record has a place in the block");
   for (std::size_t i = 0; i < std::min(prefetch_records, order.size()); ++i) {
     prefetch(order[i]);
@@ -141,10 +151,13 @@ void build_block(const record_batch& batch, std::span<const record_ref> order,
     entry->created_s = run.created_s;
     entry->record_count = run.record_count;
     MILLRACE_CHECK(first + run.record_count <= order.size(), "runs hold more than the batch");
-    std::byte* const end = copy_run(order, first, run.record_count, at, checksum, entry->crc);
+    std::byte* const end = copy_run(order, first, run.record_count, at,
+                                    sealer == nullptr ? &checksum : nullptr, entry->crc);
     entry->bytes = static_cast<std::uint32_t>(end - at);
+    if (sealer != nullptr)
+      seal_run(*sealer, {stream, run.shard, run.first, run.record_count}, at, *entry);
+    at += entry->bytes;
     ++entry;
-    at = end;
     first += run.record_count;
   }
   checksum.finish();
@@ -169,7 +182,11 @@ void build_block(const record_batch& batch, std::span<const record_ref> order,
   header.run_count = static_cast<std::uint32_t>(batch.runs.size());
   header.entry_count =
       static_cast<std::uint32_t>((layout.trailer - layout.entries) / sizeof(commit_entry));
-  header.payload_bytes = static_cast<std::uint32_t>(batch.record_bytes);
+  header.payload_bytes = static_cast<std::uint32_t>(layout.order - layout.runs);
+  if (sealer != nullptr) {
+    header.cipher = cipher_aes_256_gcm;
+    header.key_id = sealer->key_id();
+  }
   header.arrival_us = batch.arrival_us;
   store(to, header);
 }

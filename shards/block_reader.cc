@@ -17,7 +17,8 @@ std::uint32_t block_meta::run_of(std::uint32_t i) const {
 std::optional<block_header> parse_block_header(byte_view bytes) {
   if (bytes.size() < sizeof(block_header)) return std::nullopt;
   const auto header = load<block_header>(bytes.data());
-  if (header.magic != block_magic || header.version != version || header.cipher != 0) {
+  if (header.magic != block_magic || header.version != version ||
+      header.cipher > cipher_aes_256_gcm) {
     return std::nullopt;
   }
   if (header.crc != crc32c(bytes.first(offsetof(block_header, crc)))) return std::nullopt;
@@ -56,6 +57,7 @@ bool parse_block_meta(const block_header& header, byte_view front, byte_view bac
   for (std::uint32_t i = 0; i < header.run_count; ++i) {
     into.runs[i] =
         load<run_entry>(front.data() + sizeof(block_header) + std::size_t{i} * sizeof(run_entry));
+    if (into.runs[i].cipher != header.cipher) return false;
     bytes += into.runs[i].bytes;
     records += into.runs[i].record_count;
   }

@@ -113,8 +113,23 @@ void log_appender::admit(record_batch& batch, std::uint64_t wall_us) {
 
 // --- appending -------------------------------------------------------------------------------
 
+status log_appender::use_key(std::uint32_t id) {
+  locked_.reset();
+  sealer_.reset();
+  if (id == 0) return {};
+  const log_key* const key = options_.keyring != nullptr ? options_.keyring->find(id) : nullptr;
+  status usable = check_key(key, id);
+  if (usable.ok()) {
+    // A new one also for the key in use: its salt is new.
+    sealer_ = std::make_unique<run_sealer>(*key);
+  } else {
+    locked_ = usable.failure();
+  }
+  return usable;
+}
+
 bool log_appender::can_append() const {
-  return !options_.read_only && !blocked_ &&
+  return !options_.read_only && !blocked_ && !locked_ &&
          waiting_.size() < options_.flushes_in_flight + blocks_ahead;
 }
 
@@ -133,12 +148,12 @@ void log_appender::append(record_batch& batch, std::span<const record_ref> order
       run.first = next;
       next = next.next(run.record_count);
     }
-    const block_layout layout = plan_block(batch);
+    const block_layout layout = plan_block(batch, sealer_ != nullptr);
     MILLRACE_CHECK(layout.block_bytes <= block_bytes_max, "a batch has a maximal size");
     one.block = pool_->take(layout.block_bytes);
     one.block_bytes = static_cast<std::uint32_t>(layout.block_bytes);
     one.run_count = static_cast<std::uint32_t>(batch.runs.size());
-    build_block(batch, order, layout, one.block->data());
+    build_block(batch, order, layout, one.block->data(), sealer_.get(), shared_.stream);
     counters_.add(counter::record_bytes_copied, batch.record_bytes);
   } else {
     one.state = write_state::written;
@@ -265,7 +280,7 @@ void log_appender::publish(const pending& one) {
     const auto run = load<run_entry>(block + sizeof header + std::size_t{i} * sizeof(run_entry));
     const shard_index shard(run.shard);
     open.memory->add_run(shard, {run.first_index, one.offset + at, header.arrival_us, run.bytes,
-                                 run.record_count, run.crc, 0});
+                                 run.record_count, run.crc, run.cipher});
     shared_.shards[shard].end = record_index(run.first_index + run.record_count);
     at += run.bytes;
   }

@@ -11,6 +11,7 @@
 #include "shards/block_pool.h"
 #include "shards/log_recovery.h"
 #include "shards/log_shared.h"
+#include "shards/run_cipher.h"
 #include "shards/stream_log.h"
 
 namespace millrace {
@@ -30,7 +31,8 @@ class log_appender {
   void poll(std::uint64_t monotonic_us, std::vector<record_batch*>& done);
   void abandon(std::vector<record_batch*>& done);
   int poll_fd() const { return queue_ == nullptr ? -1 : queue_->poll_fd(); }
-  std::optional<error> blocked() const { return blocked_; }
+  std::optional<error> blocked() const { return locked_ ? locked_ : blocked_; }
+  status use_key(std::uint32_t id);
   bool idle() const { return waiting_.empty(); }
   const producer_table& producers() const { return admitted_; }
   record_index next_index(shard_index shard) const;
@@ -98,6 +100,8 @@ class log_appender {
 
   bool failed_ = false;  ///< a write into the open segment failed
   std::optional<error> blocked_;
+  std::optional<error> locked_;         ///< its key cannot be used: nothing goes in unencrypted
+  std::unique_ptr<run_sealer> sealer_;  ///< null: not encrypted
   std::uint64_t now_us_ = 0;
   std::uint64_t active_us_ = 0;  ///< when something was last in flight
   bool released_ = true;         ///< the memory of a busy log was given back

@@ -15,25 +15,42 @@ namespace {
 /// A retention drop may take a segment away between finding a position and reading it.
 constexpr int attempts_max = 8;
 
+/// What the runs of a block point into: its own bytes, or what was decrypted of them.
+struct block_memory {
+  std::shared_ptr<const void> block;
+  std::vector<std::shared_ptr<const void>> opened;
+};
+
+}  // namespace
+
 /// Of a block that was built here and never left the memory.
-void take_hot_runs(const hot_tail::block& hot, log_block& block) {
+status log_reader::take_hot_runs(const hot_tail::block& hot, log_block& block) const {
   const std::byte* const bytes = hot.buffer->data();
   const auto header = load<block_header>(bytes);
   std::uint64_t at = sizeof header + std::uint64_t{header.run_count} * sizeof(run_entry);
   block.arrival_us = header.arrival_us;
-  block.record_bytes = header.payload_bytes;
   block.runs.reserve(header.run_count);
+  block_memory held;
   for (std::uint32_t i = 0; i < header.run_count; ++i) {
     const auto run = load<run_entry>(bytes + sizeof header + std::size_t{i} * sizeof(run_entry));
-    block.runs.push_back({shard_index(run.shard), record_index(run.first_index), run.record_count,
-                          byte_view(bytes + at, run.bytes)});
+    byte_view of_run(bytes + at, run.bytes);
     at += run.bytes;
+    const shard_index shard(run.shard);
+    const record_index first(run.first_index);
+    if (run.cipher != cipher_none) {
+      MILLRACE_ASSIGN(run_bytes opened,
+                      open_run({shared_.stream, shard, first, run.record_count}, of_run));
+      of_run = opened.bytes;
+      held.opened.push_back(std::move(opened.owner));
+    }
+    block.runs.push_back({shard, first, run.record_count, of_run});
+    block.record_bytes += of_run.size();
   }
-  block.keep_alive = std::make_shared<const block_ref>(hot.buffer);
+  held.block = std::make_shared<const block_ref>(hot.buffer);
+  block.keep_alive = std::make_shared<const block_memory>(std::move(held));
   block.device = hot.device;
+  return {};
 }
-
-}  // namespace
 
 void log_reader::report(const segment& one, std::uint64_t from, std::uint64_t to, std::string what,
                         block_step& step) const {
@@ -118,13 +135,14 @@ status log_reader::read_block(const block_source& from, bool pass_unreadable, lo
     held = *std::move(whole);
   }
   at.offset = end;
-  take_runs(one, *header, std::move(held), step);
-  return {};
+  const status taken = take_runs(one, *header, std::move(held), step);
+  if (!taken.ok()) at.offset = start;
+  return taken;
 }
 
 /// The runs of a block that was read, those that are whole.
-void log_reader::take_runs(const segment& one, const block_header& header,
-                           std::shared_ptr<const held_memory> held, block_step& step) const {
+status log_reader::take_runs(const segment& one, const block_header& header,
+                             std::shared_ptr<const held_memory> held, block_step& step) const {
   const byte_view bytes = held->at(header.offset, header.block_bytes);
   const block_layout layout =
       layout_of(header.run_count, header.payload_bytes, header.record_count, header.entry_count);
@@ -133,19 +151,28 @@ void log_reader::take_runs(const segment& one, const block_header& header,
   if (!parse_block_meta(header, bytes.first(layout.runs), bytes.subspan(layout.order), meta, why)) {
     report(one, header.offset, header.offset + header.block_bytes, std::string("block: ") + why,
            step);
-    return;
+    return {};
   }
   log_block block;
+  block_memory memory;
   block.at = {one.number, header.offset};
   block.arrival_us = header.arrival_us;
   std::uint64_t at = layout.runs;
   for (const run_entry& run : meta.runs) {
-    const byte_view of_run = bytes.subspan(at, run.bytes);
+    byte_view of_run = bytes.subspan(at, run.bytes);
     const bool whole = crc32c(of_run) == run.crc;
+    if (whole && run.cipher != cipher_none) {
+      // Not to be passed over like damage: with the right key it is there.
+      MILLRACE_ASSIGN(run_bytes opened, open_run({shared_.stream, shard_index(run.shard),
+                                                  record_index(run.first_index), run.record_count},
+                                                 of_run));
+      of_run = opened.bytes;
+      memory.opened.push_back(std::move(opened.owner));
+    }
     if (whole && holds_records(of_run, run.record_count)) {
       block.runs.push_back(
           {shard_index(run.shard), record_index(run.first_index), run.record_count, of_run});
-      block.record_bytes += run.bytes;
+      block.record_bytes += of_run.size();
     } else {
       report(one, header.offset + at, header.offset + at + run.bytes,
              "shard " + std::to_string(run.shard) + ": records " + std::to_string(run.first_index) +
@@ -155,9 +182,11 @@ void log_reader::take_runs(const segment& one, const block_header& header,
     }
     at += run.bytes;
   }
-  if (block.runs.empty()) return;
-  block.keep_alive = std::move(held);
+  if (block.runs.empty()) return {};
+  memory.block = std::move(held);
+  block.keep_alive = std::make_shared<const block_memory>(std::move(memory));
   step.block = std::move(block);
+  return {};
 }
 
 result<block_step> log_reader::next_block(log_position from, bool pass_unreadable) const {
@@ -169,7 +198,7 @@ result<block_step> log_reader::next_block(log_position from, bool pass_unreadabl
     if (source.hot) {
       log_block block;
       block.at = step.next;
-      take_hot_runs(*source.hot, block);
+      MILLRACE_TRY(take_hot_runs(*source.hot, block));
       step.next.offset += source.hot->bytes;
       step.from_memory = true;
       if (!block.runs.empty()) step.block = std::move(block);

@@ -96,15 +96,15 @@ struct block_header {
   std::uint32_t run_count;
   std::uint32_t entry_count;
   std::uint32_t payload_bytes;  ///< of all runs
-  std::uint32_t key_id;         ///< 0 while cipher is 0
+  std::uint32_t key_id;         ///< of its runs; 0 while cipher is 0
   std::uint64_t incarnation;    ///< of its segment
   std::uint64_t ordinal;        ///< in its segment, from 0, without gaps
   std::uint64_t offset;         ///< its own: a write that went astray is noticed
   std::uint64_t
       durable_mark;  ///< all of the segment below this offset was durable when this was written
   std::uint64_t arrival_us;    ///< of every record in it; never less than the previous block's
-  std::uint16_t cipher;        ///< 0: none
-  std::uint8_t reserved2[50];  ///< zero; room for a nonce
+  std::uint16_t cipher;        ///< of its runs
+  std::uint8_t reserved2[50];  ///< zero
   std::uint32_t crc;           ///< of the header's bytes before it
 };
 static_assert(sizeof(block_header) == 128 && alignof(block_header) == 8);
@@ -120,9 +120,26 @@ struct run_entry {
   std::uint32_t record_count;
   std::uint32_t bytes;
   std::uint32_t crc;  ///< of its bytes: a reader of one shard checks only what it reads
-  std::uint32_t reserved;
+  std::uint32_t cipher;
 };
 static_assert(sizeof(run_entry) == 32 && offsetof(run_entry, crc) == 24);
+
+/// What `cipher` may be, of a block and of each of its runs.
+inline constexpr std::uint32_t cipher_none = 0;
+inline constexpr std::uint32_t cipher_aes_256_gcm = 1;  ///< a run_seal ends the run's bytes
+
+inline constexpr std::uint32_t seal_salt_bytes = 32;
+
+/// Behind the ciphertext of a run. The key of salt and key id is derived, the nonce is the count;
+/// see docs/log_format.md.
+struct run_seal {
+  std::uint8_t salt[seal_salt_bytes];
+  std::uint64_t count;
+  std::uint32_t key_id;
+  std::uint32_t reserved;
+  std::uint8_t tag[16];
+};
+static_assert(sizeof(run_seal) == 64 && offsetof(run_seal, tag) == 48);
 
 /// Whose records these are, in batch order. Producer 0: raw records. record_count 0: the producer
 /// was given `epoch`, and first_record is its next record's number.
@@ -226,7 +243,7 @@ struct stored_run {
   std::uint32_t bytes;
   std::uint32_t record_count;
   std::uint32_t crc;
-  std::uint32_t reserved;
+  std::uint32_t cipher;
 };
 static_assert(sizeof(stored_run) == 40);
 

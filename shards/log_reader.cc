@@ -201,6 +201,17 @@ status log_reader::load_runs(std::vector<located_run>& runs, std::size_t first, 
   return {};
 }
 
+/// The records of an encrypted run, in memory of their own.
+result<log_reader::run_bytes> log_reader::open_run(const run_place& place, byte_view sealed) const {
+  if (sealed.size() < sizeof(log_format::run_seal))
+    return error(error_code::corrupt, "an encrypted run is too short");
+  const std::uint64_t bytes = run_opener::run_bytes(sealed);
+  auto memory = std::make_shared<aligned_memory>(allocate_aligned(align_up(bytes, 4096)));
+  MILLRACE_TRY(shared_.opener.open(place, sealed, memory->get()));
+  const byte_view opened(memory->get(), bytes);
+  return run_bytes{opened, std::move(memory)};
+}
+
 result<read_chunk> log_reader::read(shard_index shard, record_index from, std::uint64_t bytes_max,
                                     std::uint32_t records_max) const {
   read_chunk chunk;
@@ -233,8 +244,20 @@ result<read_chunk> log_reader::read(shard_index shard, record_index from, std::u
         const record_index start(run.first_index);
         const std::size_t before = chunk.records.size();
         const std::uint64_t left_before = bytes_left;
-        if (crc32c(loaded[j].bytes) != run.crc ||
-            !parse_run(loaded[j].bytes, start, run.record_count, std::max(from, found->from),
+        const bool is_whole = crc32c(loaded[j].bytes) == run.crc;
+        run_bytes plain = loaded[j];
+        if (is_whole && run.cipher != log_format::cipher_none) {
+          auto opened = open_run({shared_.stream, shard, start, run.record_count}, plain.bytes);
+          // Not to be passed over like damage: with the right key it is there.
+          if (!opened.ok() && chunk.records.empty()) return std::move(opened).failure();
+          if (!opened.ok()) {
+            i = found->runs.size();
+            break;
+          }
+          plain = *std::move(opened);
+        }
+        if (!is_whole ||
+            !parse_run(plain.bytes, start, run.record_count, std::max(from, found->from),
                        run.arrival_us, shard, records_max, bytes_left, chunk.records)) {
           chunk.records.erase(chunk.records.begin() + static_cast<std::ptrdiff_t>(before),
                               chunk.records.end());
@@ -245,7 +268,7 @@ result<read_chunk> log_reader::read(shard_index shard, record_index from, std::u
         }
         position_us = run.arrival_us;
         if (chunk.records.size() > before) {
-          chunk.keep_alive.push_back(loaded[j].owner);
+          chunk.keep_alive.push_back(plain.owner);
           chunk.next = chunk.records.back().index.next();
         }
         if (!found->runs[i + j].hot && !ends_before(run, chunk.next)) {

@@ -60,6 +60,7 @@ class log_reader {
                                                     shard_index shard) const;
   status load_runs(std::vector<located_run>& runs, std::size_t first, std::size_t& count,
                    std::vector<run_bytes>& loaded) const;
+  result<run_bytes> open_run(const run_place& place, byte_view sealed) const;
   result<std::shared_ptr<const file>> open_segment(const segment& one) const;
   result<std::shared_ptr<const held_memory>> read_range(const segment& one, std::uint64_t from,
                                                         std::uint64_t to) const;
@@ -73,8 +74,9 @@ class log_reader {
   result<block_source> find_block(log_position& at, block_step& step) const;
   status read_block(const block_source& from, bool pass_unreadable, log_position& at,
                     block_step& step) const;
-  void take_runs(const segment& one, const log_format::block_header& header,
-                 std::shared_ptr<const held_memory> held, block_step& step) const;
+  status take_hot_runs(const hot_tail::block& hot, log_block& block) const;
+  status take_runs(const segment& one, const log_format::block_header& header,
+                   std::shared_ptr<const held_memory> held, block_step& step) const;
   status pass_damage(const segment& one, std::uint64_t end, std::string what, log_position& at,
                      block_step& step) const;
   void report(const segment& one, std::uint64_t from, std::uint64_t to, std::string what,

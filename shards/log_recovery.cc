@@ -36,7 +36,7 @@ void add_to_index(const block_meta& meta, memory_index& index) {
   std::uint64_t at = meta.header.offset + meta.layout.runs;
   for (const run_entry& run : meta.runs) {
     index.add_run(shard_index(run.shard), {run.first_index, at, meta.header.arrival_us, run.bytes,
-                                           run.record_count, run.crc, 0});
+                                           run.record_count, run.crc, run.cipher});
     at += run.bytes;
   }
 }

@@ -15,7 +15,7 @@ namespace {
 
 class log_scan {
  public:
-  explicit log_scan(const stream_log::visitor& visit) : visit_(visit) {}
+  log_scan(const stream_log::visitor& visit, const log_shared& of) : visit_(visit), of_(of) {}
 
   /// False when the visitor has had enough.
   bool scan_blocks(const file& from, const segment& one, std::uint64_t end);
@@ -27,9 +27,12 @@ class log_scan {
  private:
   bool scan_block(const file& from, const block_header& header);
   bool check_block(const file& from, const block_header& header, byte_view bytes);
+  bool take_run(const run_entry& run, std::uint64_t arrival_us, byte_view bytes, std::string& why);
   void check_continuity(const file& from, const block_meta& meta, const run_entry& run);
 
   const stream_log::visitor& visit_;
+  const log_shared& of_;
+  std::vector<std::vector<std::byte>> opened_;  ///< what records_ point into
   aligned_memory memory_;
   std::uint64_t capacity_ = 0;
   std::uint64_t bytes_read_ = 0;
@@ -90,21 +93,18 @@ bool log_scan::check_block(const file& from, const block_header& header, byte_vi
   arrival_us_ = std::max(arrival_us_, header.arrival_us);
 
   records_.clear();
+  opened_.clear();
   std::uint64_t at = layout.runs;
   for (const run_entry& run : meta.runs) {
     check_continuity(from, meta, run);
     const byte_view run_bytes = bytes.subspan(at, run.bytes);
     const std::size_t before = records_.size();
-    std::uint64_t all = UINT64_MAX;
-    const bool whole = crc32c(run_bytes) == run.crc;
-    if (!whole ||
-        !parse_run(run_bytes, record_index(run.first_index), run.record_count, record_index{},
-                   header.arrival_us, shard_index(run.shard), SIZE_MAX, all, records_)) {
+    std::string wrong;
+    if (!take_run(run, header.arrival_us, run_bytes, wrong)) {
       records_.erase(records_.begin() + static_cast<std::ptrdiff_t>(before), records_.end());
       report(from.path(), start + at, start + at + run.bytes,
              "shard " + std::to_string(run.shard) + ": records " + std::to_string(run.first_index) +
-                 ".." + std::to_string(run.first_index + run.record_count - 1) +
-                 (whole ? ": malformed" : ": checksum is wrong"));
+                 ".." + std::to_string(run.first_index + run.record_count - 1) + ": " + wrong);
     }
     at += run.bytes;
   }
@@ -114,6 +114,30 @@ bool log_scan::check_block(const file& from, const block_header& header, byte_vi
     report(from.path(), start + used, start + header.block_bytes, "padding is not zero");
   }
   return !visit_.block || visit_.block(records_);
+}
+
+bool log_scan::take_run(const run_entry& run, std::uint64_t arrival_us, byte_view bytes,
+                        std::string& why) {
+  const shard_index shard(run.shard);
+  const record_index first(run.first_index);
+  why = "checksum is wrong";
+  if (crc32c(bytes) != run.crc) return false;
+  if (run.cipher != cipher_none) {
+    opened_.emplace_back(bytes.size());
+    const status opened =
+        of_.opener.open({of_.stream, shard, first, run.record_count}, bytes, opened_.back().data());
+    if (!opened.ok() && opened.failure().code() == error_code::permission) {
+      if (visit_.locked) visit_.locked(shard, first, run.record_count);
+      return true;
+    }
+    why = opened.ok() ? "" : opened.failure().message();
+    if (!opened.ok()) return false;
+    bytes = byte_view(opened_.back()).first(run_opener::run_bytes(bytes));
+  }
+  why = "malformed";
+  std::uint64_t all = UINT64_MAX;
+  return parse_run(bytes, first, run.record_count, record_index{}, arrival_us, shard, SIZE_MAX, all,
+                   records_);
 }
 
 void log_scan::check_continuity(const file& from, const block_meta& meta, const run_entry& run) {
@@ -136,7 +160,7 @@ status log_reader::scan(const stream_log::visitor& visit) const {
     list = shared_.segments;
     if (!list->empty()) last_end = list->back()->end;
   }
-  log_scan scan(visit);
+  log_scan scan(visit, shared_);
   for (const auto& one : *list) {
     auto from = shared_.files.open(one->path, open_mode::read);
     if (!from.ok()) {

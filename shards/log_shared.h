@@ -11,6 +11,7 @@
 
 #include "shards/file.h"
 #include "shards/hot_tail.h"
+#include "shards/run_cipher.h"
 #include "shards/segment.h"
 
 namespace millrace {
@@ -18,8 +19,13 @@ namespace millrace {
 using segment_list = std::vector<std::shared_ptr<segment>>;
 
 struct log_shared {
-  log_shared(file_system& all_files, std::string in, stream_id of, std::uint64_t hot_bytes)
-      : files(all_files), directory(std::move(in)), stream(of), hot(hot_bytes) {}
+  log_shared(file_system& all_files, std::string in, stream_id of, std::uint64_t hot_bytes,
+             std::shared_ptr<const log_keyring> keyring)
+      : files(all_files),
+        directory(std::move(in)),
+        stream(of),
+        opener(std::move(keyring)),
+        hot(hot_bytes) {}
 
   /// A shard as readers see it.
   struct shard_bounds {
@@ -30,6 +36,7 @@ struct log_shared {
   file_system& files;
   const std::string directory;
   const stream_id stream;
+  const run_opener opener;
 
   mutable std::mutex mutex;
   mutable std::condition_variable news;

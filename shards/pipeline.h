@@ -82,6 +82,10 @@ class pipeline : public batch_sink {
   virtual status merge(const std::string& name, shard_index shard, shard_index adjacent) = 0;
   virtual status reshard(const std::string& name, std::uint32_t shards) = 0;
   virtual status set_retention(const std::string& name, const retention_policy& retention) = 0;
+  /// From now on the stream's blocks are encrypted under this key of log_options::keyring; 0: not.
+  /// Kept. `permission` when the key cannot be used, and then nothing changes.
+  virtual status set_encryption(const std::string& name, std::uint32_t key_id) = 0;
+  virtual const log_keyring* keyring() const = 0;         ///< null: there is none
   virtual result<std::vector<stream_status>> list() = 0;  ///< by name
   virtual result<stream_status> describe(const std::string& name) = 0;
 

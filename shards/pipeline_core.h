@@ -55,6 +55,8 @@ class pipeline_core final : public pipeline {
   status merge(const std::string& name, shard_index shard, shard_index adjacent) override;
   status reshard(const std::string& name, std::uint32_t shards) override;
   status set_retention(const std::string& name, const retention_policy& retention) override;
+  status set_encryption(const std::string& name, std::uint32_t key_id) override;
+  const log_keyring* keyring() const override { return options_.log.keyring.get(); }
   result<std::vector<stream_status>> list() override;
   result<stream_status> describe(const std::string& name) override;
   result<stream_attributes> attributes(stream_id id) override { return catalog_->attributes(id); }
@@ -94,6 +96,7 @@ class pipeline_core final : public pipeline {
   std::string directory_of(stream_id id) const;
   result<std::shared_ptr<stream_log>> open_log(const stream_description& stream,
                                                recovery_report& report);
+  status restore_encryption(stream_id id, stream_log& log);
   /// Makes the stream known to doors and to the agent.
   void adopt(const stream_description& stream, std::shared_ptr<stream_log> log);
   result<agent_pointer> find(std::string_view name) const;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <future>
 #include <utility>
@@ -6,6 +7,7 @@
 #include "base/clock.h"
 #include "shards/pipeline_core.h"
 #include "shards/retention.h"
+#include "shards/run_cipher.h"
 #include "shards/shard_lineage.h"
 
 namespace millrace {
@@ -14,6 +16,8 @@ namespace {
 /// How long a change of shards waits for what the stream has under way: far beyond any write that
 /// ends at all.
 constexpr std::chrono::seconds quiet_patience{30};
+/// The attribute of a stream that is encrypted at rest: the number of its key.
+constexpr std::string_view encryption_attribute = "encryption_key";
 
 }  // namespace
 
@@ -52,6 +56,7 @@ status pipeline_core::recover(std::vector<recovered_stream>& recovered) {
     recovered.push_back({.name = stream.name, .report = {}});
     auto log = open_log(stream, recovered.back().report);
     if (!log.ok()) return std::move(log).failure().with_context("stream '" + stream.name + "'");
+    MILLRACE_TRY(restore_encryption(stream.id, **log));
     adopt(stream, std::move(*log));
   }
   // What is left belongs to streams that were deleted, or whose creation was not finished.
@@ -250,6 +255,35 @@ status pipeline_core::set_retention(const std::string& name, const retention_pol
   agent->set_retention(retention);
   on_agent([this] { next_tend_us_ = 0; });
   return {};
+}
+
+/// A key that is not there blocks the stream, visibly, and no other.
+status pipeline_core::restore_encryption(stream_id id, stream_log& log) {
+  MILLRACE_ASSIGN(const stream_attributes known, catalog_->attributes(id));
+  const auto found = known.find(std::string(encryption_attribute));
+  if (found == known.end()) return {};
+  std::uint32_t key_id = 0;
+  const std::string& text = found->second;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), key_id);
+  if (failure != std::errc() || end != text.data() + text.size())
+    return error(error_code::corrupt, "catalog: encryption_key '" + text + "' is no key's number");
+  [[maybe_unused]] const status usable = log.use_key(key_id);
+  return {};
+}
+
+status pipeline_core::set_encryption(const std::string& name, std::uint32_t key_id) {
+  std::lock_guard lock(admin_mutex_);
+  MILLRACE_TRY(check_not_stopped());
+  MILLRACE_ASSIGN(const agent_pointer agent, find(name));
+  const log_keyring* const keys = keyring();
+  if (key_id != 0) MILLRACE_TRY(check_key(keys != nullptr ? keys->find(key_id) : nullptr, key_id));
+  const std::string text = std::to_string(key_id);
+  MILLRACE_TRY(
+      catalog_->set_attribute(agent->id(), encryption_attribute,
+                              key_id != 0 ? std::optional<std::string_view>(text) : std::nullopt));
+  status used;
+  on_agent([&] { used = agent->log()->use_key(key_id); });
+  return used;
 }
 
 status pipeline_core::set_attribute(stream_id id, std::string_view name,

@@ -32,7 +32,7 @@ class segmented_log : public stream_log {
  public:
   segmented_log(file_system& files, const std::string& directory, stream_id stream,
                 const log_options& options, counter_set& counters, const recovered_log& recovered)
-      : shared_(files, directory, stream, options.hot_tail_bytes),
+      : shared_(files, directory, stream, options.hot_tail_bytes, options.keyring),
         appender_(shared_, options, counters, recovered),
         reader_(shared_) {
     shared_.segments = std::make_shared<const segment_list>(recovered.segments);
@@ -59,6 +59,7 @@ class segmented_log : public stream_log {
   std::optional<error> blocked() const override { return appender_.blocked(); }
   bool idle() const override { return appender_.idle(); }
   void abandon(std::vector<record_batch*>& done) override { appender_.abandon(done); }
+  status use_key(std::uint32_t id) override { return appender_.use_key(id); }
   const producer_table& producers() const override { return appender_.producers(); }
   record_index next_index(shard_index shard) const override { return appender_.next_index(shard); }
   std::uint64_t drop_segments(std::uint64_t before_us, std::uint64_t bytes_max) override {

@@ -16,6 +16,7 @@
 #include "base/record_batch.h"
 #include "shards/file.h"
 #include "shards/log_block.h"
+#include "shards/log_keyring.h"
 #include "shards/producer_table.h"
 #include "shards/sequence_number.h"
 
@@ -26,6 +27,7 @@ struct log_options {
   durability ack = durability::durable;
   std::uint32_t flushes_in_flight = limits::flushes_in_flight_max;
   std::uint64_t hot_tail_bytes = 16 * limits::mib;  ///< newest blocks kept in memory for readers
+  std::shared_ptr<const log_keyring> keyring{};     ///< of encryption at rest; null: no keys
   bool read_only = false;  ///< nothing is written, not even an index; nothing can be appended
 };
 
@@ -98,6 +100,9 @@ class stream_log {
   /// For the end of the program: waits for the writes under way and gives back every batch that is
   /// not acked, in order, with outcome::shutting_down. Nothing may be appended after it.
   virtual void abandon(std::vector<record_batch*>& done) = 0;
+  /// From now on blocks are encrypted under this key of the keyring; 0: not. `permission` when the
+  /// key cannot be used: then the log is blocked with that reason, until another call.
+  virtual status use_key(std::uint32_t id) = 0;
   /// As admitted: ahead of what is durable by the batches in flight.
   virtual const producer_table& producers() const = 0;
   /// The next index of a shard, as appended; a new child shard starts at 0.
@@ -156,6 +161,9 @@ class stream_log {
   struct visitor {
     std::function<bool(const std::vector<stored_record>&)> block;
     std::function<void(const damage&)> damaged;
+    /// Records of a run that is whole but cannot be opened, for want of its key: `block` does not
+    /// see them.
+    std::function<void(shard_index, record_index first, std::uint32_t count)> locked{};
   };
   virtual status scan(const visitor& visit) const = 0;
 };

@@ -129,7 +129,7 @@ in Debian 12) on a running server: each member's type and each of its constraint
 errors. CI compares. What the actions do is tested by AWS' clients in `tests/app/kinesis_test.py`. Actions without
 members here are of the newer model, or have none.
 
-Not here yet: channels, AUTO record distribution, encryption at rest, AWS' throughput quotas. `StreamId` is
+Not here yet: channels and AUTO record distribution. AWS' quotas are off unless `--compat-limits on`. `StreamId` is
 taken and ignored, `StreamARN` is taken wherever the newer model has it; its region and account are not compared.
 
 ## Waiting for records

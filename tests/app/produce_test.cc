@@ -187,9 +187,17 @@ TEST_F(produce_test, options_that_cannot_be_are_usage_errors) {
   options_.file = "-";
   EXPECT_EQ(run(), 2);
   options_.file.clear();
-  options_.to = "http://127.0.0.1:4567";
+  options_.to = "https://127.0.0.1:4567";
   EXPECT_EQ(run(), 2);
   EXPECT_NE(err_.str().find("not supported yet"), std::string::npos);
+  options_.to = "http://127.0.0.1:4567";
+  options_.producer_id = "a";
+  EXPECT_EQ(run(), 2);
+  EXPECT_NE(err_.str().find("--producer-id"), std::string::npos) << err_.str();
+  options_.producer_id.clear();
+  options_.request_records = 501;
+  EXPECT_EQ(run(), 2);
+  EXPECT_NE(err_.str().find("1 to 500"), std::string::npos) << err_.str();
   options_.to = "127.0.0.1:4567";
   EXPECT_EQ(run(), 2);
 }

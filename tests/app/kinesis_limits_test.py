@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""`--compat-limits on`: AWS' quotas, as boto3 meets them."""
+import time
+
+import harness
+from kinesis_test import KinesisTest
+
+
+class LimitsTest(KinesisTest):
+    def arguments(self):
+        return ["--udp", "off", "--compat-limits", "on", "--region", "eu-central-1"]
+
+    def test_records_over_a_shards_rate_are_refused_one_by_one_in_their_places(self):
+        self.create("slow", 2)
+        low, high = "0", str(2**128 - 1)
+        # Of the low shard, too many for a second; between them, a few of the other.
+        entries = [{"Data": b"x" * 5000, "PartitionKey": "k",
+                    "ExplicitHashKey": high if i % 50 == 7 else low} for i in range(500)]
+        answer = self.client.put_records(StreamName="slow", Records=entries)
+        failed = [i for i, one in enumerate(answer["Records"]) if "ErrorCode" in one]
+        self.assertEqual(answer["FailedRecordCount"], len(failed))
+        self.assertGreater(len(failed), 200)
+        self.assertLess(len(failed), 350)
+        for i, one in enumerate(answer["Records"]):
+            if i % 50 == 7:
+                self.assertEqual(one["ShardId"], harness.shard_name(1))
+        refused = answer["Records"][failed[0]]
+        self.assertEqual(refused["ErrorCode"], "ProvisionedThroughputExceededException")
+        self.assertEqual(refused["ErrorMessage"], "Rate exceeded for shard shardId-000000000000 in "
+                         "stream slow under account 000000000000.")
+        stored = [r for shard in (0, 1) for r in self.read_shard("slow", str(shard))[0]]
+        self.assertEqual(sorted(r["SequenceNumber"] for r in stored),
+                         sorted(one["SequenceNumber"] for one in answer["Records"]
+                                if "ErrorCode" not in one))
+
+    def test_put_record_over_the_rate_is_an_error_and_passes_a_moment_later(self):
+        self.create("one", 1)
+        self.client.put_record(StreamName="one", PartitionKey="k", Data=b"x" * ((1 << 20) - 1))
+        message = self.refused("ProvisionedThroughputExceededException", self.client.put_record,
+                               StreamName="one", PartitionKey="k", Data=b"x" * (1 << 19))
+        self.assertIn("Rate exceeded for shard", message)
+        self.wait_until(lambda: self.passes(self.client.put_record, StreamName="one",
+                                            PartitionKey="k", Data=b"x" * (1 << 19)), "it passes")
+
+    def passes(self, call, **named):
+        try:
+            return call(**named)
+        except self.client.exceptions.ProvisionedThroughputExceededException:
+            time.sleep(0.1)
+            return None
+
+    def test_a_shard_is_read_five_times_a_second(self):
+        self.create("read", 1)
+        at = self.iterator("read", harness.shard_name(0))
+        with self.assertRaises(self.client.exceptions.ProvisionedThroughputExceededException):
+            for _ in range(100):
+                self.client.get_records(ShardIterator=at)
+
+    def test_control_actions_have_their_rates_and_limits(self):
+        with self.assertRaises(self.client.exceptions.LimitExceededException):
+            for _ in range(100):
+                self.client.describe_limits()
+        message = self.refused("LimitExceededException", self.client.create_stream,
+                               StreamName="large", ShardCount=1001)
+        self.assertIn("would exceed the shard limit", message)
+
+    def test_produce_slows_down_and_loses_nothing(self):
+        self.create("produced", 4)
+        done = harness.millrace("produce", "--to", f"http://{self.one.http}", "--stream",
+                                "produced", "--generate", "clicks", "--skew", "0", "--records",
+                                "10000")
+        self.assertIn("durable   10000 records", done.stdout.decode())
+        self.assertNotIn(" 0 records sent again", done.stdout.decode())
+        self.assertEqual(len(self.one.tail("produced", "--from", "trim-horizon")), 10000)
+
+
+if __name__ == "__main__":
+    del KinesisTest
+    harness.main()
