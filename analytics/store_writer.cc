@@ -13,8 +13,7 @@ store_writer::~store_writer() {
   if (thread_.joinable()) thread_.join();
 }
 
-std::future<result<std::uint64_t>> store_writer::run(
-    std::function<result<std::uint64_t>()> write) {
+std::future<result<std::uint64_t>> store_writer::run(std::function<result<std::uint64_t>()> write) {
   task one(std::move(write));
   std::future<result<std::uint64_t>> done = one.get_future();
   {
