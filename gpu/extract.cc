@@ -6,6 +6,7 @@
 #include "gpu/extract_compile.h"
 #include "gpu/extract_record.h"
 #include "gpu/json_index.h"
+#include "gpu/json_shape.h"
 
 namespace millrace {
 namespace {
@@ -87,12 +88,16 @@ void read_columns(const extract_tables& tables, const chunk& some, field_value* 
 void scan_records(const extract_tables& tables, json_index_function index, const chunk& some,
                   field_value* out, std::size_t stride) {
   const record_layout layout = tables.header().layout;
+  json_shape shape(tables);
   for (std::size_t i = 0; i < some.records.size(); ++i) {
     const byte_range data = some.parts[i].data;
     const field_column fields{out + i, stride};
     if (layout == record_layout::json && index != nullptr) {
       json_index_cursor cursor(data, index);
+      cursor.start();
+      if (shape.extract(cursor, data, fields)) continue;
       json_scanner<json_index_cursor>(tables, data, cursor, fields).scan();
+      shape.learn(cursor, data);
     } else {
       scan_data(tables, data, fields);
     }

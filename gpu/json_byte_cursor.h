@@ -33,6 +33,8 @@ class json_byte_cursor {
     }
   }
 
+  MILLRACE_HOST_DEVICE void took(std::uint32_t) {}
+
   MILLRACE_HOST_DEVICE bool maybe_escaped(std::uint32_t at) const { return escapes_end_ > at; }
 
  private:

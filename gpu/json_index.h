@@ -2,6 +2,9 @@
 /// Where the structural characters of a JSON document are, found with vector instructions, a window
 /// of the document at a time. What is structural: see json_scan.h; json_byte_cursor is the
 /// reference.
+#include <array>
+#include <span>
+
 #include "gpu/scan_bits.h"
 #include "gpu/simd_level.h"
 
@@ -43,10 +46,17 @@ class json_index_cursor {
   json_index_cursor(byte_range document, json_index_function index)
       : document_(document), index_(index) {}
 
+  /// The first window's positions are here from now on, before the first next().
+  void start() {
+    if (document_.count != 0)
+      filled_ = index_(document_.bytes, document_.count, state_, positions_);
+  }
+
   std::uint32_t next() {
     while (next_ == filled_) {
       if (state_.at >= document_.count) return document_.count;
       next_ = 0;
+      is_one_window_ = filled_ == 0;
       filled_ = index_(document_.bytes, document_.count, state_, positions_);
     }
     return positions_[next_++];
@@ -63,6 +73,21 @@ class json_index_cursor {
     }
   }
 
+  void took(std::uint32_t node) {
+    if (taken_count_ < taken_.size()) taken_[taken_count_++] = {node, next_ - 1};
+  }
+
+  // What json_shape.h looks at.
+  struct taken_value {
+    std::uint32_t node;
+    std::uint32_t end;  ///< which of positions()
+  };
+  const std::uint32_t* positions() const { return positions_; }
+  std::uint32_t filled() const { return filled_; }
+  std::uint32_t passed() const { return next_; }
+  bool is_one_window() const { return is_one_window_; }  ///< positions() are the document's first
+  std::span<const taken_value> taken() const { return std::span(taken_).first(taken_count_); }
+
   bool maybe_escaped(std::uint32_t at) const { return state_.escapes_end > at; }
 
  private:
@@ -71,6 +96,9 @@ class json_index_cursor {
   json_index_state state_;
   std::uint32_t next_ = 0;
   std::uint32_t filled_ = 0;
+  bool is_one_window_ = true;
+  std::uint32_t taken_count_ = 0;
+  std::array<taken_value, 64> taken_;  // limits::extract_fields_max
   std::uint32_t positions_[json_positions_max];
 };
 

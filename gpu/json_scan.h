@@ -14,7 +14,8 @@
 /// `Cursor` goes forward over the document:
 ///   next()            where the next structural character is, or the document's size
 ///   skip(depth)       goes on to the bracket that closes `depth` open containers, likewise
-///   maybe_escaped(at) false only if there is no backslash from `at` to where it is now
+///   took(node)        the value that ends at what next() gave last is wanted, and is that of
+///   `node` maybe_escaped(at) false only if there is no backslash from `at` to where it is now
 #include "gpu/field_convert.h"
 
 namespace millrace {
@@ -108,6 +109,7 @@ class json_scanner {
       const bool wanted = edge != nullptr && (tables_.node(edge->node).below & wanted_) != 0;
       if (is_open(end)) return wanted ? enter(edge->node) : pass_container();
       if (wanted) {
+        cursor_.took(edge->node);
         take(tables_.node(edge->node), trimmed(document_.part(from, end)));
         return step::passed;
       }
