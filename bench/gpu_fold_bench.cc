@@ -146,8 +146,8 @@ result<std::monostate> fold_resident(benchmark::State& state) {
   std::vector<routed_batch> all(batches);
   for (std::size_t b = 0; b < batches; ++b) {
     routed_batch& one = all[b];
-    const auto from = load.records.begin() +
-                      static_cast<std::ptrdiff_t>(b * limits::batch_records_max);
+    const auto from =
+        load.records.begin() + static_cast<std::ptrdiff_t>(b * limits::batch_records_max);
     one.records.assign(from, from + limits::batch_records_max);
     one.prepare(map, true);
     if (!router->submit(one.job)) return error(error_code::exhausted, "no room to route");

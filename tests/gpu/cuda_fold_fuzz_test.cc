@@ -75,8 +75,8 @@ class plan_maker {
   filter_plan filter(int depth) {
     filter_plan made;
     if (depth > 0 && below(2) == 0) {
-      made.op = one_of({filter_plan::kind::all_of, filter_plan::kind::any_of,
-                        filter_plan::kind::negation});
+      made.op = one_of(
+          {filter_plan::kind::all_of, filter_plan::kind::any_of, filter_plan::kind::negation});
       const std::uint64_t parts = made.op == filter_plan::kind::negation ? 1 : 1 + below(3);
       for (std::uint64_t i = 0; i < parts; ++i)
         made.parts.push_back(filter(depth - 1));

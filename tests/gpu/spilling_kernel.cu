@@ -1,5 +1,5 @@
-// Does not compile, and must not: a kernel whose registers do not suffice. The test gpu_spills holds
-// that the options of our kernels make that an error, so that a build that passes has none.
+// Does not compile, and must not: a kernel whose registers do not suffice. The test gpu_spills
+// holds that the options of our kernels make that an error, so that a build that passes has none.
 #include <cstdint>
 
 namespace millrace {
