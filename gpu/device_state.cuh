@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "base/limits.h"
 #include "gpu/cuda_memory.cuh"
 #include "gpu/device_tables.h"
 #include "gpu/fetched_groups.h"
@@ -12,6 +13,18 @@
 #include "gpu/table_kernels.cuh"
 
 namespace millrace {
+
+// The smallest tables.
+inline constexpr std::uint64_t table_rows_min = 64;
+inline constexpr std::uint64_t heap_words_min = 1024;
+inline constexpr std::uint64_t bins_min = 256;
+/// Words of the longest key.
+inline constexpr std::uint64_t key_words_max = limits::group_key_bytes_max / 8 + 1;
+
+inline status zero(const device_memory& memory, cudaStream_t stream) {
+  MILLRACE_CUDA_TRY(cudaMemsetAsync(memory.data(), 0, memory.bytes(), stream));
+  return {};
+}
 
 /// What moves a device's small things up and down; one a device, used by one at a time.
 struct device_stage {

@@ -110,8 +110,8 @@ MILLRACE_HOST_DEVICE inline int compare_with_half_way(const exact_decimal& value
 }
 
 /// `near` is the result or a neighbour of it.
-MILLRACE_HOST_DEVICE inline std::uint64_t round_exactly(const number_text& number,
-                                                        std::uint64_t near) {
+MILLRACE_HOST_DEVICE_CALLED inline std::uint64_t round_exactly(const number_text& number,
+                                                               std::uint64_t near) {
   const exact_decimal value = read_exactly(number);
   std::uint64_t bits = near;
   while (bits < double_infinity_bits) {

@@ -64,7 +64,8 @@ MILLRACE_HOST_DEVICE inline field_value convert_time_integer(time_format format,
   return good ? make_value(number * unit) : make_null(value_state::wrong_type);
 }
 
-MILLRACE_HOST_DEVICE inline field_value convert_time_text(time_format format, byte_range text) {
+MILLRACE_HOST_DEVICE_CALLED inline field_value convert_time_text(time_format format,
+                                                                 byte_range text) {
   std::int64_t us = 0;
   const bool good =
       text.count <= time_text_bytes_max &&
@@ -73,9 +74,9 @@ MILLRACE_HOST_DEVICE inline field_value convert_time_text(time_format format, by
 }
 
 /// int64, float64, or a timestamp that is a number.
-MILLRACE_HOST_DEVICE inline field_value convert_number(const extract_tables& tables,
-                                                       const extract_field& field, byte_range text,
-                                                       number_style style) {
+MILLRACE_HOST_DEVICE_CALLED inline field_value convert_number(const extract_tables& tables,
+                                                              const extract_field& field,
+                                                              byte_range text, number_style style) {
   if (field.type != field_type::float64) {
     std::int64_t whole = 0;
     const bool is_whole = parse_int64(text, style, whole);
@@ -105,9 +106,9 @@ MILLRACE_HOST_DEVICE inline bool equals_word(byte_range text, const char* word, 
 }
 
 /// A field of a text layout. `form` says how the text is written; only strings may be escaped.
-MILLRACE_HOST_DEVICE inline field_value convert_text(const extract_tables& tables,
-                                                     const extract_field& field, byte_range text,
-                                                     text_form form) {
+MILLRACE_HOST_DEVICE_CALLED inline field_value convert_text(const extract_tables& tables,
+                                                            const extract_field& field,
+                                                            byte_range text, text_form form) {
   if (field.type == field_type::string) {
     return is_utf8(text) ? make_text(text, form) : make_null(value_state::wrong_type);
   }
@@ -147,8 +148,9 @@ MILLRACE_HOST_DEVICE inline field_value convert_json_string(const extract_field&
 }
 
 /// A JSON value that is neither object nor array; `text` has no white space around it.
-MILLRACE_HOST_DEVICE inline field_value convert_json(const extract_tables& tables,
-                                                     const extract_field& field, byte_range text) {
+MILLRACE_HOST_DEVICE_CALLED inline field_value convert_json(const extract_tables& tables,
+                                                            const extract_field& field,
+                                                            byte_range text) {
   if (text.count == 0) return make_null(value_state::wrong_type);
   const unsigned char first = text[0];
   if (first == '"') {

@@ -27,6 +27,10 @@ struct view_room {
   std::int64_t closed_until_us = 0;
 };
 
+// What a view's pinned report has behind its device_counts.
+inline constexpr std::size_t report_counters_at = sizeof(device_counts);
+inline constexpr std::size_t report_newest_at = report_counters_at + sizeof(table_counters);
+
 class fold_device {
  public:
   /// `programs` and `passes` outlive it and stay where they are.
@@ -62,7 +66,7 @@ class fold_device {
     device_memory counts;
     device_memory late;
     pinned_memory clocks_up;
-    pinned_memory report;  ///< counts, counters, then the newest times of runs
+    pinned_memory report;  ///< device_counts, table_counters, then the newest times of runs
   };
   struct pass {
     const fold_pass* plan = nullptr;
