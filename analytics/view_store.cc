@@ -1,28 +1,23 @@
 #include "analytics/view_store.h"
 
 #include <algorithm>
-#include <functional>
 #include <mutex>
 #include <string_view>
-
-#include <sqlite3.h>
 
 #include "analytics/progress_codec.h"
 #include "analytics/rows_codec.h"
 #include "base/limits.h"
+#include "shards/database.h"
 
 namespace millrace {
 namespace {
 
-/// "MLRV": so that file(1) and we tell our database from others.
-constexpr int application_id = 0x4d4c'5256;
-constexpr int schema_version = 1;
 /// Rows and fold states are kept in pieces of about this size, so that none has to be in memory
 /// twice and a reader of few rows reads few bytes.
 constexpr std::uint64_t rows_chunk_bytes = 256 * limits::kib;
 constexpr std::uint64_t fold_part_bytes = 4 * limits::mib;
 
-constexpr const char* schema = R"sql(
+constexpr const char* first_schema = R"sql(
 CREATE TABLE view (
   id           INTEGER PRIMARY KEY CHECK (id = 1),
   stream       INTEGER NOT NULL,
@@ -70,94 +65,18 @@ CREATE TABLE fold (
 );
 )sql";
 
+constexpr database::schema schema{.application_id = 0x4d4c'5256, .first = first_schema};  // "MLRV"
+
 std::int64_t signed_of(std::uint64_t value) {
   return static_cast<std::int64_t>(value);
 }
 
-/// One prepared statement; bind, step, read, in that order.
-class statement {
- public:
-  statement(sqlite3* database, const char* sql) : database_(database) {
-    sqlite3_prepare_v2(database, sql, -1, &handle_, nullptr);
-  }
-  ~statement() { sqlite3_finalize(handle_); }
-  statement(const statement&) = delete;
-  statement& operator=(const statement&) = delete;
-
-  statement& bind(std::int64_t value) {
-    if (handle_ != nullptr) sqlite3_bind_int64(handle_, ++bound_, value);
-    return *this;
-  }
-  statement& bind(std::string_view text) {
-    if (handle_ != nullptr) {
-      sqlite3_bind_text(handle_, ++bound_, text.data(), static_cast<int>(text.size()),
-                        SQLITE_TRANSIENT);
-    }
-    return *this;
-  }
-  /// The bytes stay until the statement has run.
-  statement& bind(byte_view bytes) {
-    if (handle_ == nullptr) return *this;
-    if (bytes.empty()) {
-      sqlite3_bind_zeroblob(handle_, ++bound_, 0);
-    } else {
-      sqlite3_bind_blob64(handle_, ++bound_, bytes.data(), bytes.size(), SQLITE_STATIC);
-    }
-    return *this;
-  }
-
-  /// True: there is a row. False: there is none, or no more.
-  result<bool> step() {
-    const int code = handle_ == nullptr ? sqlite3_errcode(database_) : sqlite3_step(handle_);
-    if (code == SQLITE_ROW) return true;
-    if (code == SQLITE_DONE) return false;
-    const int kind = code & 0xff;
-    return error(kind == SQLITE_FULL                               ? error_code::storage_full
-                 : kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB ? error_code::corrupt
-                                                                   : error_code::io,
-                 sqlite3_errmsg(database_));
-  }
-  status run() {
-    MILLRACE_ASSIGN([[maybe_unused]] const bool row, step());
-    if (handle_ != nullptr) sqlite3_reset(handle_);
-    bound_ = 0;
-    return {};
-  }
-
-  std::int64_t integer(int column) const { return sqlite3_column_int64(handle_, column); }
-  std::uint64_t natural(int column) const { return static_cast<std::uint64_t>(integer(column)); }
-  /// Valid until the next step.
-  byte_view bytes(int column) const {
-    const void* const data = sqlite3_column_blob(handle_, column);
-    const int size = sqlite3_column_bytes(handle_, column);
-    return {static_cast<const std::byte*>(data), static_cast<std::size_t>(size)};
-  }
-  std::string text(int column) const {
-    const byte_view all = bytes(column);
-    return {reinterpret_cast<const char*>(all.data()), all.size()};
-  }
-
- private:
-  sqlite3* database_;
-  sqlite3_stmt* handle_ = nullptr;
-  int bound_ = 0;
-};
-
-struct connection {
-  ~connection() { sqlite3_close(handle); }
-  status execute(const char* sql) const { return statement(handle, sql).run(); }
-  sqlite3* handle = nullptr;
-};
-
-result<std::int64_t> number(const connection& on, const char* sql) {
-  statement one(on.handle, sql);
-  MILLRACE_ASSIGN(const bool found, one.step());
-  return found ? one.integer(0) : 0;
-}
-
 class sqlite_view_store final : public view_store {
  public:
-  status open(const std::string& path);
+  sqlite_view_store(database writer, database reader)
+      : writer_(std::move(writer)), reader_(std::move(reader)) {}
+  /// What the writer counts along, from the database.
+  status read_totals();
 
   result<std::optional<view_identity>> identity() override;
   status reset(const view_identity& identity) override;
@@ -173,71 +92,26 @@ class sqlite_view_store final : public view_store {
                                                std::uint64_t bytes_max) const override;
 
  private:
-  status prepare_schema();
-  status read_totals();
-  status transaction(const std::function<status()>& change);
   status write_emission(const emission& one);
   status write_late(const store_write& batch);
   status write_journal(const std::vector<journal_batch>& batches);
   status write_checkpoint(const view_checkpoint& checkpoint);
   result<std::uint64_t> drop_rows(std::uint64_t bytes_max);
 
-  connection writer_;
+  database writer_;
   std::uint64_t next_ordinal_ = 0;
   std::uint64_t next_late_ = 0;
   std::uint64_t rows_bytes_ = 0;
   std::vector<std::byte> chunk_;
 
   mutable std::mutex mutex_;  // one reader at a time; the writer goes on beside it
-  connection reader_;
+  database reader_;
 };
 
-// --- opening -------------------------------------------------------------------------------------
-
-status sqlite_view_store::open(const std::string& path) {
-  for (connection* const one : {&writer_, &reader_}) {
-    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    if (sqlite3_open_v2(path.c_str(), &one->handle, flags, nullptr) != SQLITE_OK) {
-      return error(error_code::io,
-                   one->handle == nullptr ? "out of memory" : sqlite3_errmsg(one->handle));
-    }
-    sqlite3_busy_timeout(one->handle, 5000);
-    // A write-ahead log, so that readers and the writer do not wait for each other; synced at every
-    // commit, for what a reader has seen must not be undone.
-    MILLRACE_TRY(one->execute("PRAGMA journal_mode = WAL"));
-    MILLRACE_TRY(one->execute("PRAGMA synchronous = FULL"));
-    MILLRACE_TRY(one->execute("PRAGMA journal_size_limit = 67108864"));
-  }
-  MILLRACE_TRY(prepare_schema());
-  MILLRACE_TRY(reader_.execute("PRAGMA query_only = ON"));
-  return read_totals();
-}
-
-status sqlite_view_store::prepare_schema() {
-  MILLRACE_ASSIGN(const std::int64_t found, number(writer_, "PRAGMA user_version"));
-  MILLRACE_ASSIGN(const std::int64_t found_id, number(writer_, "PRAGMA application_id"));
-  if (found == 0 && found_id == 0) {
-    return transaction([this]() -> status {
-      if (sqlite3_exec(writer_.handle, schema, nullptr, nullptr, nullptr) != SQLITE_OK) {
-        return error(error_code::io, sqlite3_errmsg(writer_.handle));
-      }
-      MILLRACE_TRY(
-          writer_.execute(("PRAGMA application_id = " + std::to_string(application_id)).c_str()));
-      return writer_.execute(("PRAGMA user_version = " + std::to_string(schema_version)).c_str());
-    });
-  }
-  if (found_id != application_id) {
-    return error(error_code::corrupt, "the database belongs to another program");
-  }
-  if (found != schema_version) {
-    return error(error_code::unsupported, "schema version " + std::to_string(found) + " is not " +
-                                              std::to_string(schema_version));
-  }
-  return {};
-}
+// --- the writer ----------------------------------------------------------------------------------
 
 status sqlite_view_store::read_totals() {
-  statement one(writer_.handle, "SELECT next_ordinal, next_late, rows_bytes FROM view");
+  statement one(writer_, "SELECT next_ordinal, next_late, rows_bytes FROM view");
   MILLRACE_ASSIGN(const bool found, one.step());
   next_ordinal_ = found ? one.natural(0) : 0;
   next_late_ = found ? one.natural(1) : 0;
@@ -245,21 +119,8 @@ status sqlite_view_store::read_totals() {
   return {};
 }
 
-status sqlite_view_store::transaction(const std::function<status()>& change) {
-  MILLRACE_TRY(writer_.execute("BEGIN IMMEDIATE"));
-  status outcome = change();
-  if (outcome.ok()) outcome = writer_.execute("COMMIT");
-  if (!outcome.ok() && sqlite3_get_autocommit(writer_.handle) == 0) {
-    // The first failure is the one to report.
-    [[maybe_unused]] const status undone = writer_.execute("ROLLBACK");
-  }
-  return outcome;
-}
-
-// --- the writer ----------------------------------------------------------------------------------
-
 result<std::optional<view_identity>> sqlite_view_store::identity() {
-  statement one(writer_.handle, "SELECT stream, definition FROM view");
+  statement one(writer_, "SELECT stream, definition FROM view");
   MILLRACE_ASSIGN(const bool found, one.step());
   if (!found) return std::optional<view_identity>();
   return std::optional(view_identity{static_cast<std::uint32_t>(one.integer(0)), one.text(1)});
@@ -269,15 +130,15 @@ status sqlite_view_store::reset(const view_identity& identity) {
   const auto drop_all = [&]() -> status {
     for (const char* const table :
          {"view", "emissions", "chunks", "journal", "late", "checkpoint", "fold"}) {
-      MILLRACE_TRY(writer_.execute((std::string("DELETE FROM ") + table).c_str()));
+      MILLRACE_TRY(writer_.execute(std::string("DELETE FROM ") + table));
     }
-    return statement(writer_.handle, "INSERT INTO view VALUES (1, ?, ?, ?, 0, 0)")
+    return statement(writer_, "INSERT INTO view VALUES (1, ?, ?, ?, 0, 0)")
         .bind(std::int64_t{identity.stream})
         .bind(std::string_view(identity.definition))
         .bind(signed_of(next_ordinal_))
         .run();
   };
-  MILLRACE_TRY(transaction(drop_all));
+  MILLRACE_TRY(writer_.transaction(drop_all));
   return read_totals();
 }
 
@@ -285,14 +146,14 @@ result<view_checkpoint> sqlite_view_store::load() {
   view_checkpoint found;
   found.progress.next_ordinal = next_ordinal_;
   {
-    statement one(writer_.handle, "SELECT progress FROM checkpoint");
+    statement one(writer_, "SELECT progress FROM checkpoint");
     MILLRACE_ASSIGN(const bool there, one.step());
     if (!there) return found;
     MILLRACE_ASSIGN(found.progress, decode_progress(one.bytes(0)));
   }
-  MILLRACE_ASSIGN(const std::int64_t bytes, number(writer_, "SELECT sum(length(bytes)) FROM fold"));
+  MILLRACE_ASSIGN(const std::int64_t bytes, writer_.number("SELECT sum(length(bytes)) FROM fold"));
   found.fold.reserve(static_cast<std::size_t>(bytes));
-  statement part(writer_.handle, "SELECT bytes FROM fold ORDER BY part");
+  statement part(writer_, "SELECT bytes FROM fold ORDER BY part");
   while (true) {
     MILLRACE_ASSIGN(const bool more, part.step());
     if (!more) return found;
@@ -303,7 +164,7 @@ result<view_checkpoint> sqlite_view_store::load() {
 
 result<std::vector<journal_batch>> sqlite_view_store::journal() {
   std::vector<journal_batch> all;
-  statement one(writer_.handle, "SELECT segment, log_offset, decisions FROM journal ORDER BY id");
+  statement one(writer_, "SELECT segment, log_offset, decisions FROM journal ORDER BY id");
   while (true) {
     MILLRACE_ASSIGN(const bool more, one.step());
     if (!more) return all;
@@ -313,8 +174,7 @@ result<std::vector<journal_batch>> sqlite_view_store::journal() {
 }
 
 result<std::optional<stored_emission>> sqlite_view_store::find(std::uint64_t ordinal) {
-  statement one(writer_.handle,
-                "SELECT watermark_us, row_count, digest FROM emissions WHERE ordinal = ?");
+  statement one(writer_, "SELECT watermark_us, row_count, digest FROM emissions WHERE ordinal = ?");
   one.bind(signed_of(ordinal));
   MILLRACE_ASSIGN(const bool found, one.step());
   if (!found) return std::optional<stored_emission>();
@@ -327,7 +187,7 @@ status sqlite_view_store::write_emission(const emission& one) {
   const std::size_t count = rows.rows.size();
   const auto values_per_row =
       static_cast<std::uint32_t>(count == 0 ? 0 : rows.values.size() / count);
-  statement insert(writer_.handle,
+  statement insert(writer_,
                    "INSERT INTO chunks (ordinal, start_min_us, end_max_us, rows)"
                    " VALUES (?, ?, ?, ?)");
   std::uint64_t bytes = 0;
@@ -343,7 +203,7 @@ status sqlite_view_store::write_emission(const emission& one) {
     from = to;
   }
   rows_bytes_ += bytes;
-  return statement(writer_.handle, "INSERT INTO emissions VALUES (?, ?, ?, ?, ?)")
+  return statement(writer_, "INSERT INTO emissions VALUES (?, ?, ?, ?, ?)")
       .bind(signed_of(one.ordinal))
       .bind(one.watermark_us)
       .bind(signed_of(count))
@@ -353,7 +213,7 @@ status sqlite_view_store::write_emission(const emission& one) {
 }
 
 status sqlite_view_store::write_late(const store_write& batch) {
-  statement insert(writer_.handle, "INSERT INTO late VALUES (?, ?, ?, ?, ?)");
+  statement insert(writer_, "INSERT INTO late VALUES (?, ?, ?, ?, ?)");
   for (std::size_t i = 0; i < batch.late.size(); ++i) {
     const late_record& one = batch.late[i];
     if (batch.first_late + i < next_late_) continue;
@@ -362,13 +222,13 @@ status sqlite_view_store::write_late(const store_write& batch) {
         insert.bind(std::int64_t{one.shard.value}).bind(signed_of(one.number.value)).run());
     next_late_ = batch.first_late + i + 1;
   }
-  return statement(writer_.handle, "DELETE FROM late WHERE ordinal < ?")
+  return statement(writer_, "DELETE FROM late WHERE ordinal < ?")
       .bind(signed_of(next_late_) - std::int64_t{limits::late_records_kept})
       .run();
 }
 
 status sqlite_view_store::write_journal(const std::vector<journal_batch>& batches) {
-  statement insert(writer_.handle,
+  statement insert(writer_,
                    "INSERT INTO journal (segment, log_offset, decisions) VALUES (?, ?, ?)");
   for (const journal_batch& one : batches) {
     const std::vector<std::byte> decisions = encode_decisions(one.decisions);
@@ -382,10 +242,10 @@ status sqlite_view_store::write_checkpoint(const view_checkpoint& checkpoint) {
   MILLRACE_TRY(writer_.execute("DELETE FROM journal"));
   MILLRACE_TRY(writer_.execute("DELETE FROM fold"));
   const std::vector<std::byte> progress = encode_progress(checkpoint.progress);
-  MILLRACE_TRY(statement(writer_.handle, "INSERT OR REPLACE INTO checkpoint VALUES (1, ?)")
+  MILLRACE_TRY(statement(writer_, "INSERT OR REPLACE INTO checkpoint VALUES (1, ?)")
                    .bind(byte_view(progress))
                    .run());
-  statement insert(writer_.handle, "INSERT INTO fold VALUES (?, ?)");
+  statement insert(writer_, "INSERT INTO fold VALUES (?, ?)");
   std::int64_t part = 0;
   for (byte_view rest(checkpoint.fold); !rest.empty(); ++part) {
     const byte_view piece = rest.first(std::min<std::size_t>(rest.size(), fold_part_bytes));
@@ -399,8 +259,7 @@ status sqlite_view_store::write_checkpoint(const view_checkpoint& checkpoint) {
 result<std::uint64_t> sqlite_view_store::drop_rows(std::uint64_t bytes_max) {
   std::uint64_t dropped = 0;
   while (rows_bytes_ > bytes_max) {
-    statement oldest(writer_.handle,
-                     "SELECT ordinal, bytes FROM emissions ORDER BY ordinal LIMIT 2");
+    statement oldest(writer_, "SELECT ordinal, bytes FROM emissions ORDER BY ordinal LIMIT 2");
     MILLRACE_ASSIGN(const bool found, oldest.step());
     if (!found) break;
     const std::int64_t ordinal = oldest.integer(0);
@@ -409,7 +268,7 @@ result<std::uint64_t> sqlite_view_store::drop_rows(std::uint64_t bytes_max) {
     if (!has_newer) break;
     for (const char* const sql :
          {"DELETE FROM chunks WHERE ordinal = ?", "DELETE FROM emissions WHERE ordinal = ?"}) {
-      MILLRACE_TRY(statement(writer_.handle, sql).bind(ordinal).run());
+      MILLRACE_TRY(statement(writer_, sql).bind(ordinal).run());
     }
     rows_bytes_ -= std::min(bytes, rows_bytes_);
     dropped += bytes;
@@ -419,7 +278,7 @@ result<std::uint64_t> sqlite_view_store::drop_rows(std::uint64_t bytes_max) {
 
 result<std::uint64_t> sqlite_view_store::write(const store_write& batch) {
   std::uint64_t dropped = 0;
-  status written = transaction([&]() -> status {
+  status written = writer_.transaction([&]() -> status {
     MILLRACE_TRY(write_journal(batch.journal));
     for (const emission& one : batch.emissions) {
       if (one.ordinal < next_ordinal_) continue;
@@ -429,8 +288,7 @@ result<std::uint64_t> sqlite_view_store::write(const store_write& batch) {
     MILLRACE_ASSIGN(dropped, drop_rows(batch.rows_kept_bytes));
     if (!batch.late.empty()) MILLRACE_TRY(write_late(batch));
     if (batch.checkpoint != nullptr) MILLRACE_TRY(write_checkpoint(*batch.checkpoint));
-    return statement(writer_.handle,
-                     "UPDATE view SET next_ordinal = ?, next_late = ?, rows_bytes = ?")
+    return statement(writer_, "UPDATE view SET next_ordinal = ?, next_late = ?, rows_bytes = ?")
         .bind(signed_of(next_ordinal_))
         .bind(signed_of(next_late_))
         .bind(signed_of(rows_bytes_))
@@ -447,7 +305,7 @@ result<std::uint64_t> sqlite_view_store::write(const store_write& batch) {
 result<window_rows> sqlite_view_store::read_closed(const view_query& query) const {
   std::lock_guard lock(mutex_);
   window_rows found;
-  statement chunks(reader_.handle,
+  statement chunks(reader_,
                    "SELECT rows FROM chunks WHERE end_max_us > ? AND start_min_us < ?"
                    " ORDER BY end_max_us DESC, id DESC");
   chunks.bind(query.from_us).bind(query.to_us);
@@ -466,7 +324,7 @@ result<window_rows> sqlite_view_store::read_closed(const view_query& query) cons
 result<std::vector<late_record>> sqlite_view_store::read_late(std::uint32_t rows_max) const {
   std::lock_guard lock(mutex_);
   std::vector<late_record> found;
-  statement one(reader_.handle,
+  statement one(reader_,
                 "SELECT time_us, watermark_us, shard, number FROM late"
                 " ORDER BY ordinal DESC LIMIT ?");
   one.bind(std::int64_t{rows_max});
@@ -483,7 +341,7 @@ result<std::vector<emission>> sqlite_view_store::read_emissions(std::uint64_t or
                                                                 std::uint64_t bytes_max) const {
   std::lock_guard lock(mutex_);
   std::vector<emission> found;
-  statement one(reader_.handle,
+  statement one(reader_,
                 "SELECT ordinal, watermark_us, bytes FROM emissions WHERE ordinal >= ?"
                 " ORDER BY ordinal");
   one.bind(signed_of(ordinal));
@@ -493,7 +351,7 @@ result<std::vector<emission>> sqlite_view_store::read_emissions(std::uint64_t or
     bytes += one.natural(2);
     if (bytes > bytes_max && !found.empty()) return found;
     auto rows = std::make_shared<window_rows>();
-    statement chunks(reader_.handle, "SELECT rows FROM chunks WHERE ordinal = ? ORDER BY id");
+    statement chunks(reader_, "SELECT rows FROM chunks WHERE ordinal = ? ORDER BY id");
     chunks.bind(one.integer(0));
     while (true) {
       MILLRACE_ASSIGN(const bool another, chunks.step());
@@ -509,10 +367,28 @@ result<std::vector<emission>> sqlite_view_store::read_emissions(std::uint64_t or
 }  // namespace
 
 result<std::unique_ptr<view_store>> view_store::open(const std::string& path) {
-  auto made = std::make_unique<sqlite_view_store>();
-  status opened = made->open(path);
+  const auto connect = [&]() -> result<database> {
+    MILLRACE_ASSIGN(database opened, database::open(path, "views"));
+    opened.wait_for_locks(5000);
+    // A write-ahead log, so that readers and the writer do not wait for each other; synced at every
+    // commit, for what a reader has seen must not be undone.
+    MILLRACE_TRY(opened.execute("PRAGMA journal_mode = WAL"));
+    MILLRACE_TRY(opened.execute("PRAGMA synchronous = FULL"));
+    MILLRACE_TRY(opened.execute("PRAGMA journal_size_limit = 67108864"));
+    return opened;
+  };
+  const auto open_both = [&]() -> result<std::unique_ptr<view_store>> {
+    MILLRACE_ASSIGN(database writer, connect());
+    MILLRACE_TRY(writer.prepare(schema));
+    MILLRACE_ASSIGN(database reader, connect());
+    MILLRACE_TRY(reader.execute("PRAGMA query_only = ON"));
+    auto made = std::make_unique<sqlite_view_store>(std::move(writer), std::move(reader));
+    MILLRACE_TRY(made->read_totals());
+    return std::unique_ptr<view_store>(std::move(made));
+  };
+  auto opened = open_both();
   if (!opened.ok()) return std::move(opened).failure().with_context(path);
-  return std::unique_ptr<view_store>(std::move(made));
+  return opened;
 }
 
 }  // namespace millrace

@@ -31,8 +31,8 @@ kinesis_outcome find_kms_stream(const action_call& call, named_stream& into) {
   return kinesis_error{"ValidationException", "EncryptionType must be KMS."};
 }
 
-kinesis_outcome set_key(const action_call& call, const named_stream& stream,
-                        const log_key* key, std::string_view key_id) {
+kinesis_outcome set_key(const action_call& call, const named_stream& stream, const log_key* key,
+                        std::string_view key_id) {
   // The log first: what says that it is encrypted has to be.
   const status set =
       call.service.streams.set_encryption(stream.name(), key != nullptr ? key->id : 0);

@@ -1,12 +1,26 @@
 #include "gpu/fold.h"
 
+#include <algorithm>
+#include <thread>
+
 namespace millrace {
+namespace {
+
+/// More than this many seldom have something to do at once: a view's records are folded one piece
+/// after the other.
+constexpr unsigned fold_threads_max = 8;
+
+unsigned fold_threads() {
+  return std::clamp(std::thread::hardware_concurrency(), 1u, fold_threads_max);
+}
+
+}  // namespace
 
 result<std::unique_ptr<window_fold>> make_fold(std::string_view choice,
                                                std::vector<view_plan> plans) {
   // Windows are folded by the CPU whoever routes: there is no fold on a device yet.
   if (choice == "cpu" || choice == "auto" || choice == "cuda")
-    return make_cpu_fold(std::move(plans));
+    return make_cpu_fold_on(fold_threads(), std::move(plans));
   return error(error_code::invalid_argument,
                "backend '" + std::string(choice) + "': not one of auto, cpu, cuda");
 }

@@ -1,22 +1,16 @@
 #include "shards/catalog.h"
 
 #include <algorithm>
-#include <array>
 #include <mutex>
 #include <utility>
 
-#include <sqlite3.h>
-
 #include "base/limits.h"
+#include "shards/database.h"
 
 namespace millrace {
 namespace {
 
-/// "MLRC": so that file(1) and we tell our database from others.
-constexpr int application_id = 0x4d4c'5243;
-constexpr int schema_version = 2;
-
-constexpr const char* schema = R"sql(
+constexpr const char* first_schema = R"sql(
 CREATE TABLE streams (
   id              INTEGER PRIMARY KEY AUTOINCREMENT,  -- never reused
   name            TEXT    NOT NULL UNIQUE,
@@ -39,8 +33,7 @@ CREATE TABLE shards (
 ) WITHOUT ROWID;
 )sql";
 
-/// What each version added to the one before it; the first of them to version 1.
-constexpr std::array upgrades{R"sql(
+constexpr const char* upgrades[] = {R"sql(
 CREATE TABLE attributes (
   stream INTEGER NOT NULL,                            -- 0: of the data directory
   name   TEXT    NOT NULL,
@@ -48,99 +41,9 @@ CREATE TABLE attributes (
   PRIMARY KEY (stream, name)
 ) WITHOUT ROWID;
 )sql"};
-static_assert(upgrades.size() == schema_version - 1);
 
-using hash_bytes = std::array<unsigned char, 16>;
-
-hash_bytes to_bytes(uint128 value) {
-  hash_bytes bytes;
-  for (auto at = bytes.rbegin(); at != bytes.rend(); ++at) {
-    *at = static_cast<unsigned char>(value);
-    value >>= 8;
-  }
-  return bytes;
-}
-
-/// One prepared statement; bind, step, read, in that order.
-class statement {
- public:
-  statement(sqlite3* database, const char* sql) : database_(database) {
-    sqlite3_prepare_v2(database, sql, -1, &handle_, nullptr);
-  }
-  ~statement() { sqlite3_finalize(handle_); }
-  statement(const statement&) = delete;
-  statement& operator=(const statement&) = delete;
-
-  statement& bind(std::int64_t value) {
-    if (handle_ != nullptr) sqlite3_bind_int64(handle_, ++bound_, value);
-    return *this;
-  }
-  statement& bind(std::optional<std::uint32_t> value) {
-    if (value.has_value()) return bind(std::int64_t{*value});
-    if (handle_ != nullptr) sqlite3_bind_null(handle_, ++bound_);
-    return *this;
-  }
-  statement& bind(std::string_view value) {
-    if (handle_ != nullptr) {
-      sqlite3_bind_text(handle_, ++bound_, value.data(), static_cast<int>(value.size()),
-                        SQLITE_TRANSIENT);
-    }
-    return *this;
-  }
-  statement& bind_hash(uint128 value) {
-    const hash_bytes bytes = to_bytes(value);
-    if (handle_ != nullptr)
-      sqlite3_bind_blob(handle_, ++bound_, bytes.data(), 16, SQLITE_TRANSIENT);
-    return *this;
-  }
-
-  /// True: there is a row. False: there is none, or no more.
-  result<bool> step() {
-    const int code = handle_ == nullptr ? sqlite3_errcode(database_) : sqlite3_step(handle_);
-    if (code == SQLITE_ROW) return true;
-    if (code == SQLITE_DONE) return false;
-    return failure();
-  }
-  status run() {
-    MILLRACE_ASSIGN([[maybe_unused]] const bool row, step());
-    return {};
-  }
-  /// For the next row of the same statement.
-  void reset() {
-    sqlite3_reset(handle_);
-    bound_ = 0;
-  }
-
-  std::int64_t integer(int column) const { return sqlite3_column_int64(handle_, column); }
-  std::optional<std::uint32_t> optional_integer(int column) const {
-    if (sqlite3_column_type(handle_, column) == SQLITE_NULL) return std::nullopt;
-    return static_cast<std::uint32_t>(integer(column));
-  }
-  std::string text(int column) const {
-    const auto* characters = sqlite3_column_text(handle_, column);
-    return characters == nullptr ? std::string() : reinterpret_cast<const char*>(characters);
-  }
-  uint128 hash(int column) const {
-    const auto* bytes = static_cast<const unsigned char*>(sqlite3_column_blob(handle_, column));
-    uint128 value = 0;
-    if (sqlite3_column_bytes(handle_, column) != 16) return 0;
-    for (int i = 0; i < 16; ++i)
-      value = (value << 8) | bytes[i];
-    return value;
-  }
-
- private:
-  error failure() const {
-    const int code = sqlite3_errcode(database_) & 0xff;
-    const error_code kind = code == SQLITE_FULL ? error_code::storage_full
-                            : code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? error_code::corrupt
-                                                                              : error_code::io;
-    return {kind, std::string("catalog: ") + sqlite3_errmsg(database_)};
-  }
-  sqlite3* database_;
-  sqlite3_stmt* handle_ = nullptr;
-  int bound_ = 0;
-};
+constexpr database::schema schema{
+    .application_id = 0x4d4c'5243, .first = first_schema, .upgrades = upgrades};  // "MLRC"
 
 std::optional<std::uint32_t> number_of(const std::optional<shard_index>& shard) {
   return shard.has_value() ? std::optional(shard->value) : std::nullopt;
@@ -152,10 +55,7 @@ std::optional<shard_index> shard_of(const std::optional<std::uint32_t>& number) 
 
 class sqlite_catalog final : public catalog {
  public:
-  explicit sqlite_catalog(sqlite3* database) : database_(database) {}
-  ~sqlite_catalog() override { sqlite3_close(database_); }
-
-  status prepare_schema();
+  explicit sqlite_catalog(database opened) : database_(std::move(opened)) {}
 
   result<stream_description> create_stream(std::string_view name, std::uint32_t shards,
                                            const retention_policy& retention, std::uint64_t now_us,
@@ -171,12 +71,6 @@ class sqlite_catalog final : public catalog {
                        std::optional<std::string_view> value) override;
 
  private:
-  status execute_script(const char* sql) const;
-  status upgrade(std::size_t from);
-  status execute(const char* sql) const { return statement(database_, sql).run(); }
-  /// Runs `change` in one transaction; whatever it did is undone when it or the commit fails.
-  status transaction(const std::function<status()>& change);
-  result<std::int64_t> count_streams() const;
   /// Gives `made` its id.
   status insert_stream(stream_description& made);
   status insert_shards(const stream_description& of);
@@ -184,71 +78,8 @@ class sqlite_catalog final : public catalog {
   result<std::vector<stream_description>> read_streams(std::optional<std::string_view> name) const;
 
   mutable std::mutex mutex_;  // one connection, used by one thread at a time
-  sqlite3* database_;
+  database database_;
 };
-
-status sqlite_catalog::prepare_schema() {
-  // A rollback journal whose removal is synced as well: the commit point is a durable one.
-  MILLRACE_TRY(execute("PRAGMA journal_mode = DELETE"));
-  MILLRACE_TRY(execute("PRAGMA synchronous = EXTRA"));
-  MILLRACE_TRY(execute("PRAGMA foreign_keys = ON"));
-  statement version(database_, "PRAGMA user_version");
-  MILLRACE_ASSIGN(const bool has_version, version.step());
-  const std::int64_t found = has_version ? version.integer(0) : 0;
-  statement owner(database_, "PRAGMA application_id");
-  MILLRACE_ASSIGN(const bool has_owner, owner.step());
-  const std::int64_t found_id = has_owner ? owner.integer(0) : 0;
-  if (found == 0 && found_id == 0) {
-    return transaction([this]() -> status {
-      MILLRACE_TRY(execute_script(schema));
-      MILLRACE_TRY(execute(("PRAGMA application_id = " + std::to_string(application_id)).c_str()));
-      return upgrade(0);
-    });
-  }
-  if (found_id != application_id) {
-    return error(error_code::corrupt, "catalog: the database belongs to another program");
-  }
-  if (found >= 1 && found < schema_version) {
-    return transaction([&] { return upgrade(static_cast<std::size_t>(found) - 1); });
-  }
-  if (found != schema_version) {
-    return error(error_code::unsupported, "catalog: schema version " + std::to_string(found) +
-                                              " is not " + std::to_string(schema_version));
-  }
-  return {};
-}
-
-status sqlite_catalog::execute_script(const char* sql) const {
-  char* message = nullptr;
-  if (sqlite3_exec(database_, sql, nullptr, nullptr, &message) == SQLITE_OK) return {};
-  error failure(error_code::io, std::string("catalog: ") + message);
-  sqlite3_free(message);
-  return failure;
-}
-
-/// Inside a transaction.
-status sqlite_catalog::upgrade(std::size_t from) {
-  for (std::size_t i = from; i < upgrades.size(); ++i)
-    MILLRACE_TRY(execute_script(upgrades[i]));
-  return execute(("PRAGMA user_version = " + std::to_string(schema_version)).c_str());
-}
-
-status sqlite_catalog::transaction(const std::function<status()>& change) {
-  MILLRACE_TRY(execute("BEGIN IMMEDIATE"));
-  status outcome = change();
-  if (outcome.ok()) outcome = execute("COMMIT");
-  if (!outcome.ok() && sqlite3_get_autocommit(database_) == 0) {
-    // The first failure is the one to report; a rollback that fails as well leaves nothing behind.
-    [[maybe_unused]] const status undone = execute("ROLLBACK");
-  }
-  return outcome;
-}
-
-result<std::int64_t> sqlite_catalog::count_streams() const {
-  statement count(database_, "SELECT count(*) FROM streams");
-  MILLRACE_ASSIGN([[maybe_unused]] const bool row, count.step());
-  return count.integer(0);
-}
 
 status sqlite_catalog::insert_shards(const stream_description& of) {
   statement insert(database_,
@@ -258,11 +89,10 @@ status sqlite_catalog::insert_shards(const stream_description& of) {
                    " WHERE closed_s IS NOT excluded.closed_s");
   for (const shard_info& shard : of.shards) {
     insert.bind(std::int64_t{of.id.value}).bind(std::int64_t{shard.shard.value});
-    insert.bind_hash(shard.hash_first).bind_hash(shard.hash_last);
+    insert.bind(shard.hash_first).bind(shard.hash_last);
     insert.bind(number_of(shard.parent)).bind(number_of(shard.adjacent_parent));
     insert.bind(std::int64_t{shard.created_s}).bind(shard.closed_s);
     MILLRACE_TRY(insert.run());
-    insert.reset();
   }
   return {};
 }
@@ -277,7 +107,7 @@ status sqlite_catalog::insert_stream(stream_description& made) {
   insert.bind(static_cast<std::int64_t>(retention.when_full));
   insert.bind(std::int64_t{made.next_shard.value});
   MILLRACE_TRY(insert.run());
-  made.id = stream_id(static_cast<std::uint32_t>(sqlite3_last_insert_rowid(database_)));
+  made.id = stream_id(static_cast<std::uint32_t>(database_.last_row_id()));
   return insert_shards(made);
 }
 
@@ -310,7 +140,7 @@ result<stream_description> sqlite_catalog::create_stream(std::string_view name,
          .closed_s = {}});
   }
   std::lock_guard lock(mutex_);
-  MILLRACE_ASSIGN(const std::int64_t streams, count_streams());
+  MILLRACE_ASSIGN(const std::int64_t streams, database_.number("SELECT count(*) FROM streams"));
   if (streams >= limits::streams_max) {
     return error(error_code::exhausted, "stream '" + made.name + "': there are " +
                                             std::to_string(streams) + " streams, the limit");
@@ -319,7 +149,7 @@ result<stream_description> sqlite_catalog::create_stream(std::string_view name,
   if (!namesakes.empty()) {
     return error(error_code::already_exists, "stream '" + made.name + "' exists already");
   }
-  const status stored = transaction([&]() -> status {
+  const status stored = database_.transaction([&]() -> status {
     MILLRACE_TRY(insert_stream(made));
     return prepare ? prepare(made) : status();
   });
@@ -329,7 +159,7 @@ result<stream_description> sqlite_catalog::create_stream(std::string_view name,
 
 status sqlite_catalog::delete_stream(stream_id id) {
   std::lock_guard lock(mutex_);
-  return transaction([&]() -> status {
+  return database_.transaction([&]() -> status {
     for (const char* sql :
          {"DELETE FROM streams WHERE id = ?", "DELETE FROM attributes WHERE stream = ?"})
       MILLRACE_TRY(statement(database_, sql).bind(std::int64_t{id.value}).run());
@@ -347,13 +177,13 @@ status sqlite_catalog::read_shards(stream_description& of) const {
   while (true) {
     MILLRACE_ASSIGN(const bool row, select.step());
     if (!row) break;
-    of.shards.push_back({.shard = shard_index(static_cast<std::uint32_t>(select.integer(0))),
-                         .hash_first = select.hash(1),
-                         .hash_last = select.hash(2),
-                         .parent = shard_of(select.optional_integer(3)),
-                         .adjacent_parent = shard_of(select.optional_integer(4)),
-                         .created_s = static_cast<std::uint32_t>(select.integer(5)),
-                         .closed_s = select.optional_integer(6)});
+    of.shards.push_back({.shard = shard_index(select.natural32(0)),
+                         .hash_first = select.wide(1),
+                         .hash_last = select.wide(2),
+                         .parent = shard_of(select.optional_natural32(3)),
+                         .adjacent_parent = shard_of(select.optional_natural32(4)),
+                         .created_s = select.natural32(5),
+                         .closed_s = select.optional_natural32(6)});
     const shard_info& shard = of.shards.back();
     if (shard.is_open()) open.emplace_back(shard.hash_first, shard.hash_last);
   }
@@ -381,14 +211,14 @@ result<std::vector<stream_description>> sqlite_catalog::read_streams(
     MILLRACE_ASSIGN(const bool row, select.step());
     if (!row) break;
     found.push_back(
-        {.id = stream_id(static_cast<std::uint32_t>(select.integer(0))),
+        {.id = stream_id(select.natural32(0)),
          .name = select.text(1),
-         .created_us = static_cast<std::uint64_t>(select.integer(2)),
-         .retention = {.hours = static_cast<std::uint32_t>(select.integer(3)),
-                       .bytes_max = static_cast<std::uint64_t>(select.integer(4)),
+         .created_us = select.natural(2),
+         .retention = {.hours = select.natural32(3),
+                       .bytes_max = select.natural(4),
                        .when_full = static_cast<full_policy>(select.integer(5) != 0 ? 1 : 0)},
          .shards = {},
-         .next_shard = shard_index(static_cast<std::uint32_t>(select.integer(6)))});
+         .next_shard = shard_index(select.natural32(6))});
     MILLRACE_TRY(read_shards(found.back()));
   }
   return found;
@@ -411,7 +241,7 @@ result<stream_description> sqlite_catalog::describe(std::string_view name) const
 status sqlite_catalog::set_retention(stream_id id, const retention_policy& retention) {
   MILLRACE_TRY(check_retention(retention));
   std::lock_guard lock(mutex_);
-  return transaction([&] {
+  return database_.transaction([&] {
     statement update(database_,
                      "UPDATE streams SET retention_hours = ?, retention_bytes = ?, when_full = ?"
                      " WHERE id = ?");
@@ -423,7 +253,7 @@ status sqlite_catalog::set_retention(stream_id id, const retention_policy& reten
 
 status sqlite_catalog::replace_shards(const stream_description& after) {
   std::lock_guard lock(mutex_);
-  return transaction([&]() -> status {
+  return database_.transaction([&]() -> status {
     MILLRACE_TRY(insert_shards(after));
     statement update(database_, "UPDATE streams SET next_shard = ? WHERE id = ?");
     update.bind(std::int64_t{after.next_shard.value}).bind(std::int64_t{after.id.value});
@@ -433,13 +263,12 @@ status sqlite_catalog::replace_shards(const stream_description& after) {
 
 status sqlite_catalog::forget_shards(stream_id id, const std::vector<shard_index>& expired) {
   std::lock_guard lock(mutex_);
-  return transaction([&]() -> status {
+  return database_.transaction([&]() -> status {
     statement forget(database_,
                      "DELETE FROM shards WHERE stream = ? AND shard = ? AND closed_s IS NOT NULL");
     for (const shard_index shard : expired) {
       forget.bind(std::int64_t{id.value}).bind(std::int64_t{shard.value});
       MILLRACE_TRY(forget.run());
-      forget.reset();
     }
     return {};
   });
@@ -460,7 +289,7 @@ result<stream_attributes> sqlite_catalog::attributes(stream_id id) const {
 status sqlite_catalog::set_attribute(stream_id id, std::string_view name,
                                      std::optional<std::string_view> value) {
   std::lock_guard lock(mutex_);
-  return transaction([&] {
+  return database_.transaction([&] {
     if (!value.has_value())
       return statement(database_, "DELETE FROM attributes WHERE stream = ? AND name = ?")
           .bind(std::int64_t{id.value})
@@ -479,20 +308,18 @@ status sqlite_catalog::set_attribute(stream_id id, std::string_view name,
 }  // namespace
 
 result<std::unique_ptr<catalog>> catalog::open(const std::string& path) {
-  sqlite3* database = nullptr;
-  // Our own mutex guards the connection, so SQLite's is not needed.
-  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-  const int code = sqlite3_open_v2(path.c_str(), &database, flags, nullptr);
-  auto made = std::make_unique<sqlite_catalog>(database);
-  if (code != SQLITE_OK) {
-    return error(
-        error_code::io,
-        "catalog " + path + ": " + (database != nullptr ? sqlite3_errmsg(database) : "no memory"));
-  }
-  if (status prepared = made->prepare_schema(); !prepared.ok()) {
-    return std::move(prepared).failure().with_context(path);
-  }
-  return std::unique_ptr<catalog>(std::move(made));
+  const auto open_at = [&]() -> result<database> {
+    MILLRACE_ASSIGN(database opened, database::open(path, "catalog"));
+    // A rollback journal whose removal is synced as well: the commit point is a durable one.
+    MILLRACE_TRY(opened.execute("PRAGMA journal_mode = DELETE"));
+    MILLRACE_TRY(opened.execute("PRAGMA synchronous = EXTRA"));
+    MILLRACE_TRY(opened.execute("PRAGMA foreign_keys = ON"));
+    MILLRACE_TRY(opened.prepare(schema));
+    return opened;
+  };
+  result<database> opened = open_at();
+  if (!opened.ok()) return std::move(opened).failure().with_context(path);
+  return std::unique_ptr<catalog>(std::make_unique<sqlite_catalog>(std::move(*opened)));
 }
 
 }  // namespace millrace

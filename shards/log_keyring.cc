@@ -69,17 +69,17 @@ result<log_keyring> log_keyring::parse(std::string_view text, std::string_view s
     std::string word;
     if (!(words >> word) || word.starts_with('#')) continue;
     const auto bad = [&](std::string_view why) {
-      return error(error_code::invalid_argument, std::string(source) + ":" +
-                                                     std::to_string(number) + ": " +
-                                                     std::string(why));
+      return error(error_code::invalid_argument,
+                   std::string(source) + ":" + std::to_string(number) + ": " + std::string(why));
     };
     log_key one;
     if (!parse_start(word, one) || !(words >> one.name))
       return bad("not ID:64 HEX DIGITS NAME, with an ID from 1 on");
     while (words >> word) {
       if (!parse_option(word, one))
-        return bad("after the name come alias/NAME, streams=S,T* and state=disabled or "
-                   "state=pending-deletion");
+        return bad(
+            "after the name come alias/NAME, streams=S,T* and state=disabled or "
+            "state=pending-deletion");
     }
     if (out.find(one.id) != nullptr) return bad("this ID is there twice");
     if (out.find(one.name) != nullptr) return bad("this name is there twice");

@@ -123,22 +123,21 @@ status run_opener::open(const run_place& place, byte_view sealed, std::byte* int
                                    static_cast<int>(bound.size())) == 1;
   good = good && EVP_DecryptUpdate(with.get(), octets(into), &done, octets(sealed.data()),
                                    static_cast<int>(bytes)) == 1;
-  good =
-      good && EVP_CIPHER_CTX_ctrl(with.get(), EVP_CTRL_GCM_SET_TAG, tag_bytes, seal.tag) == 1;
+  good = good && EVP_CIPHER_CTX_ctrl(with.get(), EVP_CTRL_GCM_SET_TAG, tag_bytes, seal.tag) == 1;
   good = good && EVP_DecryptFinal_ex(with.get(), octets(into) + bytes, &done) == 1;
   if (good) return {};
-  return error(error_code::corrupt,
-               where() + "they do not open with key " + std::to_string(seal.key_id) +
-                   ": changed, or sealed under another secret");
+  return error(error_code::corrupt, where() + "they do not open with key " +
+                                        std::to_string(seal.key_id) +
+                                        ": changed, or sealed under another secret");
 }
 
 status check_key(const log_key* key, std::uint32_t id) {
   const std::string name = "key " + std::to_string(id) + " of encryption at rest ";
   if (key == nullptr) return error(error_code::permission, name + "is not in the keyring");
   if (key->state == log_key_state::enabled) return {};
-  return error(error_code::permission,
-               name + (key->state == log_key_state::disabled ? "is disabled"
-                                                             : "is pending deletion"));
+  return error(
+      error_code::permission,
+      name + (key->state == log_key_state::disabled ? "is disabled" : "is pending deletion"));
 }
 
 }  // namespace millrace

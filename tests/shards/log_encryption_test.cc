@@ -50,7 +50,8 @@ std::vector<run_seal> seals_of(const std::string& segment) {
     if (!header || header->cipher == cipher_none) continue;
     std::uint64_t run = at + sizeof(block_header) + header->run_count * sizeof(run_entry);
     for (std::uint32_t i = 0; i < header->run_count; ++i) {
-      run += load<run_entry>(bytes.data() + at + sizeof(block_header) + i * sizeof(run_entry)).bytes;
+      run +=
+          load<run_entry>(bytes.data() + at + sizeof(block_header) + i * sizeof(run_entry)).bytes;
       seals.push_back(load<run_seal>(bytes.data() + run - sizeof(run_seal)));
     }
   }
@@ -108,9 +109,10 @@ TEST(log_encryption, without_the_key_the_reason_is_told_and_nothing_is_taken_for
   EXPECT_EQ(log.log->next_block({}, true).failure().code(), error_code::permission);
   EXPECT_TRUE(log.verify().empty());
   std::uint64_t locked = 0;
-  EXPECT_TRUE(log.log->scan({{}, {}, [&](shard_index, record_index, std::uint32_t count) {
-                       locked += count;
-                     }}).ok());
+  EXPECT_TRUE(
+      log.log
+          ->scan({{}, {}, [&](shard_index, record_index, std::uint32_t count) { locked += count; }})
+          .ok());
   EXPECT_EQ(locked, 1u);
 
   EXPECT_EQ(log.log->use_key(2).failure().code(), error_code::permission);
@@ -183,11 +185,10 @@ TEST(log_encryption, a_run_opens_at_its_own_place_alone_and_only_unchanged) {
   std::vector<std::byte> plain(64);
   ASSERT_TRUE(opener.open(place, run, plain.data()).ok());
   EXPECT_EQ(plain, std::vector<std::byte>(64, std::byte{9}));
-  for (const run_place& other :
-       {run_place{stream_id(8), shard_index(3), record_index(5), 2},
-        run_place{stream_id(7), shard_index(4), record_index(5), 2},
-        run_place{stream_id(7), shard_index(3), record_index(6), 2},
-        run_place{stream_id(7), shard_index(3), record_index(5), 3}})
+  for (const run_place& other : {run_place{stream_id(8), shard_index(3), record_index(5), 2},
+                                 run_place{stream_id(7), shard_index(4), record_index(5), 2},
+                                 run_place{stream_id(7), shard_index(3), record_index(6), 2},
+                                 run_place{stream_id(7), shard_index(3), record_index(5), 3}})
     EXPECT_EQ(opener.open(other, run, plain.data()).failure().code(), error_code::corrupt);
   for (std::size_t i = 0; i < run.size(); ++i) {
     if (i >= 64 + offsetof(run_seal, reserved) && i < 64 + offsetof(run_seal, tag)) continue;
@@ -203,9 +204,9 @@ TEST(log_keyring, is_read_line_by_line_and_found_by_every_name) {
                          " k1 alias/orders alias/aws/kinesis streams=orders,log*\n" +
                          "8:" + hex('b') + " k2 state=pending-deletion\n");
   ASSERT_NE(ring->find(7), nullptr);
-  for (const char* name : {"k1", "alias/orders", "alias/aws/kinesis",
-                           "arn:aws:kms:us-east-1:000000000000:key/k1",
-                           "arn:aws:kms:us-east-1:000000000000:alias/orders"})
+  for (const char* name :
+       {"k1", "alias/orders", "alias/aws/kinesis", "arn:aws:kms:us-east-1:000000000000:key/k1",
+        "arn:aws:kms:us-east-1:000000000000:alias/orders"})
     EXPECT_EQ(ring->find(std::string_view(name)), ring->find(7)) << name;
   EXPECT_EQ(ring->find(std::string_view("k3")), nullptr);
   EXPECT_TRUE(ring->find(7)->allows_stream("logs"));

@@ -26,7 +26,7 @@ ONLY_BASE = {"gpu"}
 FENCES = [
     (r"rte_.*", ["ingest/dpdk*.cc"], 1),
     (r"boost/.*", ["api/http_*.cc"], 5),
-    (r"sqlite3\.h", ["shards/catalog.cc", "analytics/view_store.cc"], 2),
+    (r"sqlite3\.h", ["shards/database.cc"], 1),
     (r"liburing\.h", ["shards/*.cc"], 1),
     (r"openssl/.*", ["ingest/*.cc", "shards/run_cipher.cc"], 2),
     (r"CLI/.*", ["app/*.cc"], 1),
