@@ -95,6 +95,16 @@ void show_gpus() {
   }
 }
 
+void show_views(const memory_facts& memory) {
+  line("views", fmt::format("a stream with views keeps its newest {} in memory; a view's state is "
+                            "bounded by its limits.state",
+                            bytes_text(limits::view_hot_tail_bytes)));
+  if (memory.available < 4 * limits::view_hot_tail_bytes)
+    advice(fmt::format("{} available: not for more than {} streams with views",
+                       bytes_text(memory.available),
+                       memory.available / limits::view_hot_tail_bytes));
+}
+
 /// Of what a terabyte an hour needs, what is scarcest here.
 void show_limit(const cpu_facts& cpu, const memory_facts& memory, const disk_facts& disk,
                 const std::vector<nic_facts>& nics) {
@@ -155,6 +165,7 @@ int run_doctor(const doctor_options& options) {
     return 1;
   }
   show_disk(*disk, directory);
+  show_views(memory);
   show_limit(cpu, memory, *disk, nics);
   return 0;
 }

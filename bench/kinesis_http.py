@@ -69,9 +69,13 @@ class Millrace:
             file.write(f"{KEY} {SECRET}\n")
         os.chmod(keys, 0o600)
         self.keys = keys
+        ring = os.path.join(scratch, "keyring")
+        with open(ring, "w", encoding="utf-8") as file:
+            file.write(f"1:{os.urandom(32).hex()} bench-key\n")
+        os.chmod(ring, 0o600)
         self.process = subprocess.Popen(
             [binary, "serve", "--data", data, "--udp", "off", "--http", "127.0.0.1:0",
-             "--admin", "off", "--http-threads", str(threads), "--credentials", keys,
+             "--admin", "off", "--http-threads", str(threads), "--credentials", keys, "--keyring", ring,
              "--retention-bytes", str(4 << 30), "--when-full", "drop-oldest",
              "--segment-bytes", "256MiB"],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -181,6 +185,21 @@ def measure_produce(server, binary, records):
         raise SystemExit(done)
     return {"records_per_second": records / took, "records_per_cpu_second": records / cpu,
             "ack": re.search(r"ack\s+(.*)", done).group(1)}
+
+
+def measure_encryption(server, seconds, scratch):
+    """The same PutRecords into a stream that is encrypted at rest."""
+    out = {}
+    for stream in ("open", "sealed"):
+        server.create(stream, 4)
+        if stream == "sealed":
+            server.client.start_stream_encryption(StreamName=stream, EncryptionType="KMS",
+                                                  KeyId="bench-key")
+        body = put_body(stream, BATCH)
+        one = expect(load(server.pid, server.address, signed(server.address, "PutRecords", body),
+                          body, seconds, 8, scratch), stream, True)
+        out[stream] = {"records_per_cpu_second": one["per_cpu_second"] * BATCH}
+    return out
 
 
 def measure_put_record(server, seconds, scratch):
@@ -357,7 +376,7 @@ def main():
     parser.add_argument("--produce-records", type=int, default=500_000)
     parser.add_argument("--kinesalite", action="store_true", help="fetch it by npm and measure it")
     parser.add_argument("--only", default="", help="steps, with commas between: put_records, "
-                        "produce, put_record, get_records, delivery, idle, kinesalite")
+                        "produce, encryption, put_record, get_records, delivery, idle, kinesalite")
     given = parser.parse_args()
     only = set(given.only.split(",")) - {""}
     binary = os.path.abspath(given.binary)
@@ -368,6 +387,7 @@ def main():
     steps = {
         "put_records": lambda: measure_put_records(server, given.seconds, scratch),
         "produce": lambda: measure_produce(server, binary, given.produce_records),
+        "encryption": lambda: measure_encryption(server, given.seconds, scratch),
         "put_record": lambda: measure_put_record(server, given.seconds, scratch),
         "get_records": lambda: measure_get_records(server, given.seconds, scratch),
         "delivery": lambda: measure_delivery(server, 2000),

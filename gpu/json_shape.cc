@@ -23,8 +23,7 @@ bool json_shape::extract(const json_index_cursor& cursor, byte_range document, f
   const std::uint32_t* const positions = cursor.positions();
   for (std::uint32_t i = 0; i < values_count_; ++i) {
     const value& one = values_[i];
-    const byte_range text =
-        trimmed(document.part(positions[one.end - 1] + 1, positions[one.end]));
+    const byte_range text = trimmed(document.part(positions[one.end - 1] + 1, positions[one.end]));
     for (std::uint64_t left = tables_.node(one.node).own; left != 0; left &= left - 1) {
       const auto field = static_cast<std::uint32_t>(lowest_bit(left));
       out[field] = convert_json(tables_, tables_.field(field), text);
@@ -42,7 +41,10 @@ bool json_shape::is_alike(const json_index_cursor& cursor, byte_range document) 
     const std::uint32_t from = positions[one.colon - 1];
     if (positions[one.colon] - from + 1 != one.bytes) return false;
     const std::uint32_t words = (one.bytes + 7u) / 8;
-    if (document.count - from < 8 * words) return false;  // so short a rest is left to the scanner
+    if (document.count - from < 8 * words) {  // whole words would reach beyond the document
+      if (std::memcmp(document.bytes + from, one.words.data(), one.bytes) != 0) return false;
+      continue;
+    }
     for (std::uint32_t w = 0; w < words; ++w) {
       auto seen = load_any<std::uint64_t>(document.bytes + from + 8 * w);
       const std::uint32_t rest = one.bytes - 8 * w;

@@ -48,7 +48,8 @@ class json_shape {
   bool add_values(const json_index_cursor& cursor);
 
   const extract_tables& tables_;
-  std::uint32_t count_ = 0;  ///< structural characters up to the last wanted value's end; 0: unknown
+  std::uint32_t count_ =
+      0;  ///< structural characters up to the last wanted value's end; 0: unknown
   std::uint32_t names_count_ = 0;
   std::uint32_t others_count_ = 0;
   std::uint32_t values_count_ = 0;

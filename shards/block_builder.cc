@@ -68,10 +68,9 @@ class trailing_checksum {
   std::uint32_t* sum_ = nullptr;
 };
 
-/// Copies a run's records and returns the end of their bytes. Without `checksum`, `sum` is left
-/// alone: what is sealed has another.
+/// Copies the records from `first` on that make up `run`, and returns the end of their bytes.
 std::byte* copy_run(std::span<const record_ref> order, std::size_t first, std::uint32_t count,
-                    std::byte* to, trailing_checksum* checksum, std::uint32_t& sum) {
+                    std::byte* to, trailing_checksum& checksum, std::uint32_t& sum) {
   std::byte* at = to;
   std::byte* unchecked = to;
   for (std::size_t i = first; i < first + count; ++i) {
@@ -79,21 +78,29 @@ std::byte* copy_run(std::span<const record_ref> order, std::size_t first, std::u
     const record_ref& record = order[i];
     copy_record(record, at);
     at += record.stride;
-    if (checksum != nullptr && static_cast<std::uint64_t>(at - unchecked) >= checksum_piece_bytes) {
-      checksum->add(unchecked, at, sum);
+    if (static_cast<std::uint64_t>(at - unchecked) >= checksum_piece_bytes) {
+      checksum.add(unchecked, at, sum);
       unchecked = at;
     }
   }
-  if (checksum != nullptr && at != unchecked) checksum->add(unchecked, at, sum);
+  if (at != unchecked) checksum.add(unchecked, at, sum);
   return at;
 }
 
-/// The checksum is of what is stored: damage is found without the key.
-void seal_run(run_sealer& sealer, const run_place& place, std::byte* at, run_entry& entry) {
-  sealer.seal(place, {at, entry.bytes});
-  entry.bytes += sizeof(run_seal);
-  entry.cipher = cipher_aes_256_gcm;
-  entry.crc = crc32c({at, entry.bytes});
+/// Encrypts the runs, each with room for its seal behind it. The checksum is of what is stored:
+/// damage is found without the key.
+void seal_runs(const record_batch& batch, run_sealer& sealer, stream_id stream,
+               const block_layout& layout, std::byte* block) {
+  auto* entry = reinterpret_cast<run_entry*>(block + sizeof(block_header));
+  std::byte* at = block + layout.runs;
+  for (const record_batch::shard_run& run : batch.runs) {
+    sealer.seal({stream, run.shard, run.first, run.record_count}, {at, entry->bytes});
+    entry->bytes += sizeof(run_seal);
+    entry->cipher = cipher_aes_256_gcm;
+    entry->crc = crc32c({at, entry->bytes});
+    at += entry->bytes;
+    ++entry;
+  }
 }
 
 void copy_order_column(const record_batch& batch, std::byte* to) {
@@ -151,16 +158,14 @@ void build_block(const record_batch& batch, std::span<const record_ref> order,
     entry->created_s = run.created_s;
     entry->record_count = run.record_count;
     MILLRACE_CHECK(first + run.record_count <= order.size(), "runs hold more than the batch");
-    std::byte* const end = copy_run(order, first, run.record_count, at,
-                                    sealer == nullptr ? &checksum : nullptr, entry->crc);
+    std::byte* const end = copy_run(order, first, run.record_count, at, checksum, entry->crc);
     entry->bytes = static_cast<std::uint32_t>(end - at);
-    if (sealer != nullptr)
-      seal_run(*sealer, {stream, run.shard, run.first, run.record_count}, at, *entry);
-    at += entry->bytes;
     ++entry;
+    at = sealer != nullptr ? end + sizeof(run_seal) : end;
     first += run.record_count;
   }
   checksum.finish();
+  if (sealer != nullptr) seal_runs(batch, *sealer, stream, layout, to);
   MILLRACE_CHECK(first == order.size() && at == to + layout.order,
                  "record_bytes is the sum of the strides");
 

@@ -1,5 +1,6 @@
 #pragma once
 /// A view over a log, with verbs: write, run, crash, stop. No threads and no clocks.
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -60,8 +61,8 @@ inline std::vector<std::string> row_texts(const window_rows& rows) {
 
 /// What a test makes a store or a fold refuse.
 struct view_faults {
-  bool store_fails = false;
-  std::uint64_t store_writes = 0;
+  std::atomic<bool> store_fails = false;  ///< these two also for a lane that writes in background
+  std::atomic<std::uint64_t> store_writes = 0;
   std::uint64_t polls_until_loss = UINT64_MAX;
 };
 

@@ -193,6 +193,47 @@ TEST(view_lane, when_all_shards_are_silent_the_last_windows_go_out_by_the_walls_
   EXPECT_EQ(test.status_now().counts.late, 1u);
 }
 
+TEST(view_lane, results_are_the_same_when_stores_are_written_in_the_background) {
+  view_fixture whole;
+  whole.policy.interval_us = 500'000;
+  drive(whole, 3, false);
+  view_fixture other;
+  other.policy.interval_us = 500'000;
+  other.crash();
+  other.lane->write_in_background();
+  drive(other, 3, false);
+  other.stop();
+  EXPECT_GT(whole.emitted().size(), 30u);
+  EXPECT_EQ(other.emitted(), whole.emitted());
+  const log_position stopped_at = other.lane->at();
+  other.crash();
+  EXPECT_EQ(other.keeper->at(), stopped_at) << "the checkpoint of the stop is all there is";
+}
+
+TEST(view_lane, what_a_background_write_could_not_store_is_written_later) {
+  view_fixture test;
+  test.lane->write_in_background();
+  test.write({{0, 1, "a"}, {1, 1, "a"}, {0, 100, "a"}, {1, 100, "a"}});
+  test.faults.store_fails = true;
+  test.run();
+  if (!test.lane->is_stalled()) {
+    EXPECT_FALSE(test.keeper->end_write(true).ok());
+  }
+  EXPECT_TRUE(test.emitted().empty());
+  test.write({{0, 200, "b"}, {1, 200, "b"}});
+  test.faults.store_fails = false;
+  test.monotonic_us += 1'000'000;
+  test.run();
+  test.stop();
+  view_fixture whole;
+  whole.write({{0, 1, "a"}, {1, 1, "a"}, {0, 100, "a"}, {1, 100, "a"}});
+  whole.run();
+  whole.write({{0, 200, "b"}, {1, 200, "b"}});
+  whole.run();
+  EXPECT_EQ(test.emitted(), whole.emitted());
+  EXPECT_FALSE(test.emitted().empty());
+}
+
 TEST(view_lane, a_checkpoint_clears_the_journal_and_is_all_that_a_restart_needs) {
   view_fixture test;
   test.run();
