@@ -18,7 +18,7 @@ std::size_t rows_for_chunk(const window_rows& rows, std::size_t from, std::uint3
   std::uint64_t bytes = 0;
   std::size_t to = from;
   while (to < rows.rows.size()) {
-    bytes += sizeof(window_rows::row) + values_per_row * value_bytes + rows.rows[to].key_bytes;
+    bytes += sizeof(stored_row) + values_per_row * value_bytes + rows.rows[to].key_bytes;
     if (bytes > bytes_max && to > from) break;
     ++to;
   }
@@ -32,7 +32,7 @@ void encode_rows(const window_rows& rows, std::size_t from, std::size_t to,
   for (std::size_t i = from; i < to; ++i)
     key_bytes += rows.rows[i].key_bytes;
   const std::size_t values = count * values_per_row;
-  out.resize(sizeof(rows_chunk_header) + count * sizeof(window_rows::row) + values * value_bytes +
+  out.resize(sizeof(rows_chunk_header) + count * sizeof(stored_row) + values * value_bytes +
              key_bytes);
   std::byte* at = out.data();
   store(at, rows_chunk_header{chunk_magic, static_cast<std::uint32_t>(count), values_per_row,
@@ -40,13 +40,12 @@ void encode_rows(const window_rows& rows, std::size_t from, std::size_t to,
   at += sizeof(rows_chunk_header);
   std::byte* keys = out.data() + out.size() - key_bytes;
   std::uint32_t key_offset = 0;
-  for (std::size_t i = from; i < to; ++i, at += sizeof(window_rows::row)) {
-    window_rows::row row = rows.rows[i];
+  for (std::size_t i = from; i < to; ++i, at += sizeof(stored_row)) {
+    const window_rows::row& row = rows.rows[i];
     const byte_view key = rows.key(row);
     if (!key.empty()) std::memcpy(keys + key_offset, key.data(), key.size());
-    row.key_offset = key_offset;
+    store(at, stored_row{row.start_us, row.end_us, key_offset, row.key_bytes});
     key_offset += row.key_bytes;
-    store(at, row);
   }
   std::byte* nulls = at + values * sizeof(std::uint64_t);
   for (std::size_t i = 0; i < values; ++i, at += sizeof(std::uint64_t)) {
@@ -64,7 +63,7 @@ result<rows_chunk> rows_chunk::parse(byte_view bytes) {
   const rows_chunk_header& header = chunk.header_;
   if (header.magic != chunk_magic) return damaged;
   bytes = bytes.subspan(sizeof header);
-  const std::uint64_t row_bytes = std::uint64_t{header.row_count} * sizeof(window_rows::row);
+  const std::uint64_t row_bytes = std::uint64_t{header.row_count} * sizeof(stored_row);
   const std::uint64_t values = std::uint64_t{header.row_count} * header.values_per_row;
   if (values > bytes.size() ||
       row_bytes + values * value_bytes + header.key_bytes != bytes.size()) {
@@ -84,7 +83,8 @@ result<rows_chunk> rows_chunk::parse(byte_view bytes) {
 }
 
 window_rows::row rows_chunk::row(std::uint32_t i) const {
-  return load<window_rows::row>(rows_.data() + std::size_t{i} * sizeof(window_rows::row));
+  const auto one = load<stored_row>(rows_.data() + std::size_t{i} * sizeof(stored_row));
+  return {one.start_us, one.end_us, one.key_offset, one.key_bytes};
 }
 
 byte_view rows_chunk::key(const window_rows::row& of) const {
@@ -94,7 +94,7 @@ byte_view rows_chunk::key(const window_rows::row& of) const {
 void rows_chunk::append(std::uint32_t i, window_rows& out) const {
   window_rows::row one = row(i);
   const byte_view bytes = key(one);
-  one.key_offset = static_cast<std::uint32_t>(out.keys.size());
+  one.key_offset = out.keys.size();
   out.rows.push_back(one);
   out.keys.insert(out.keys.end(), bytes.begin(), bytes.end());
   const std::size_t first = std::size_t{i} * header_.values_per_row;
@@ -108,7 +108,7 @@ void append_row(const window_rows& from, std::size_t i, window_rows& out) {
   const std::size_t values = from.values.size() / from.rows.size();
   window_rows::row row = from.rows[i];
   const byte_view key = from.key(row);
-  row.key_offset = static_cast<std::uint32_t>(out.keys.size());
+  row.key_offset = out.keys.size();
   out.rows.push_back(row);
   out.keys.insert(out.keys.end(), key.begin(), key.end());
   const auto first = from.values.begin() + static_cast<std::ptrdiff_t>(i * values);

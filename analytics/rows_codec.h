@@ -2,7 +2,7 @@
 /// Rows of closed windows as bytes: the chunks that a view's store keeps. Little-endian; do not
 /// change: stored chunks depend on every byte.
 ///
-///   chunk = chunk_header | window_rows::row* | values (u64)* | nulls (u8)* | keys
+///   chunk = chunk_header | stored_row* | values (u64)* | nulls (u8)* | keys
 #include <cstdint>
 #include <vector>
 
@@ -18,7 +18,13 @@ struct rows_chunk_header {
   std::uint32_t values_per_row;
   std::uint32_t key_bytes;  ///< of all rows
 };
-static_assert(sizeof(rows_chunk_header) == 16 && sizeof(window_rows::row) == 24);
+struct stored_row {
+  std::int64_t start_us;
+  std::int64_t end_us;
+  std::uint32_t key_offset;  ///< in the chunk's keys
+  std::uint32_t key_bytes;
+};
+static_assert(sizeof(rows_chunk_header) == 16 && sizeof(stored_row) == 24);
 
 /// Rows [from, to) of `rows`, which has `values_per_row` values for each.
 void encode_rows(const window_rows& rows, std::size_t from, std::size_t to,

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/limits.h"
 
 namespace millrace {
 namespace {
@@ -18,6 +19,8 @@ constexpr std::uint64_t look_us_per_shard = 20;
 constexpr std::uint64_t publish_interval_us = 50'000;
 /// The thread looks for requests and for its end at least this often.
 constexpr std::uint64_t rest_us = 20'000;
+/// While a store is being written, whose rows readers wait for.
+constexpr std::uint64_t writing_rest_us = 1'000;
 constexpr std::uint64_t retry_interval_us = 1'000'000;
 constexpr std::chrono::seconds request_patience{10};
 
@@ -42,6 +45,7 @@ result<std::unique_ptr<stream_worker>> stream_worker::open(
   std::unique_ptr<stream_worker> made(
       new stream_worker(streams, std::move(wanted), std::move(views), counters));
   MILLRACE_ASSIGN(made->log_, streams.log_of(made->settings_.stream));
+  made->log_->keep_in_memory(limits::view_hot_tail_bytes);
   MILLRACE_ASSIGN(const stream_status found, streams.describe(made->settings_.stream));
   made->stream_id_ = found.description.id.value;
   std::vector<view_keeper*> all;
@@ -108,6 +112,7 @@ status stream_worker::add_lane(const std::vector<view_keeper*>& views,
   }
   lanes_.push_back(
       std::make_unique<view_lane>(log_, views, std::move(fold), settings_.checkpoints));
+  if (in_background_) lanes_.back()->write_in_background();
   return {};
 }
 
@@ -291,6 +296,9 @@ void stream_worker::start() {
   std::lock_guard lock(mutex_);
   if (takes_requests_) return;
   takes_requests_ = true;
+  in_background_ = true;
+  for (const auto& lane : lanes_)
+    lane->write_in_background();
   thread_ = std::thread([this] { run(); });
 }
 
@@ -301,10 +309,12 @@ void stream_worker::run() {
     if (do_work(now) > 0) continue;
     const bool folding = std::any_of(lanes_.begin(), lanes_.end(),
                                      [](const auto& lane) { return !lane->is_between_blocks(); });
+    const bool writing = std::any_of(lanes_.begin(), lanes_.end(),
+                                     [](const auto& lane) { return lane->is_writing(); });
     if (folding) {
       std::this_thread::yield();
     } else {
-      seen = log_->wait_for_news(seen, rest_us);
+      seen = log_->wait_for_news(seen, writing ? writing_rest_us : rest_us);
     }
   }
 }

@@ -85,6 +85,7 @@ class stream_worker {
   std::mutex mutex_;
   std::vector<std::function<void()>> requests_;
   bool takes_requests_ = false;
+  bool in_background_ = false;  ///< stores are written while folding goes on
   std::atomic<bool> ending_{false};
   std::thread thread_;
 };

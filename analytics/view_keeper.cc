@@ -1,6 +1,8 @@
 #include "analytics/view_keeper.h"
 
 #include <algorithm>
+#include <chrono>
+#include <iterator>
 #include <utility>
 
 #include "analytics/plan_text.h"
@@ -45,6 +47,7 @@ status view_keeper::adopt(std::uint32_t stream) {
   MILLRACE_ASSIGN(const std::optional<view_identity> found, store_->identity());
   const view_identity wanted{stream, definition_};
   stream_ = stream;
+  stored_ordinal_ = store_->next_ordinal();
   if (found == wanted) return {};
   if (!found) return start_over("");
   return start_over(found->stream != stream ? "the stream is another one now"
@@ -53,6 +56,8 @@ status view_keeper::adopt(std::uint32_t stream) {
 }
 
 status view_keeper::start_over(const std::string& why) {
+  // It goes with the rest.
+  [[maybe_unused]] const status ended = end_write(true);
   const std::uint64_t stored = store_->next_ordinal();
   MILLRACE_TRY(store_->reset({stream_, definition_}));
   if (!why.empty()) {
@@ -68,6 +73,8 @@ status view_keeper::start_over(const std::string& why) {
 }
 
 result<std::vector<std::byte>> view_keeper::restore() {
+  // Whatever came of it: the store says how far it is.
+  [[maybe_unused]] const status ended = end_write(true);
   MILLRACE_ASSIGN(view_checkpoint from, store_->load());
   MILLRACE_ASSIGN(std::vector<journal_batch> journal, store_->journal());
   const view_progress& progress = from.progress;
@@ -83,6 +90,7 @@ result<std::vector<std::byte>> view_keeper::restore() {
   pending_ = {};
   pending_bytes_ = 0;
   changed_ = false;
+  stored_ordinal_ = store_->next_ordinal();
   return std::move(from.fold);
 }
 
@@ -182,7 +190,7 @@ status view_keeper::close(window_fold& fold, std::uint32_t view) {
 void view_keeper::emit(std::shared_ptr<window_rows> rows) {
   const std::uint64_t ordinal = next_ordinal_++;
   closed_rows_ += rows->rows.size();
-  if (ordinal < store_->next_ordinal()) {
+  if (ordinal < stored_ordinal_) {
     compare(ordinal, *rows);
     return;
   }
@@ -194,6 +202,8 @@ void view_keeper::emit(std::shared_ptr<window_rows> rows) {
 
 /// Rows that readers may have seen are not written again; but they should be the same.
 void view_keeper::compare(std::uint64_t ordinal, const window_rows& rows) {
+  // The store has one writer at a time.
+  if (!end_write(true).ok()) return;
   const auto stored = store_->find(ordinal);
   if (!stored.ok() || !stored->has_value()) return;  // it was old enough to go
   const stored_emission& before = **stored;
@@ -214,31 +224,71 @@ void view_keeper::note_pending(std::uint64_t bytes) {
   pending_bytes_ += bytes;
 }
 
-status view_keeper::write_checkpoint(std::vector<std::byte> fold) {
-  view_checkpoint checkpoint;
-  checkpoint.fold = std::move(fold);
-  checkpoint.progress = {at_,           clock_.save(), counts_,       missing_,
-                         next_ordinal_, closed_rows_,  late_ordinal_, closed_to_us_};
-  MILLRACE_TRY(write(&checkpoint));
-  ++tallies_.checkpoints;
+/// What is collected becomes what is being written.
+void view_keeper::prepare_write(std::optional<std::vector<std::byte>> fold) {
+  writing_ = std::exchange(pending_, {});
+  writing_bytes_ = std::exchange(pending_bytes_, 0);
+  writing_since_us_ = pending_since_us_;
+  writing_.rows_kept_bytes = rows_kept_bytes_;
+  writing_checkpoint_.reset();
+  if (!fold) return;
+  writing_checkpoint_.emplace();
+  writing_checkpoint_->fold = *std::move(fold);
+  writing_checkpoint_->progress = {at_,           clock_.save(), counts_,       missing_,
+                                   next_ordinal_, closed_rows_,  late_ordinal_, closed_to_us_};
+  writing_.checkpoint = &*writing_checkpoint_;
   changed_ = false;
+}
+
+status view_keeper::write(std::optional<std::vector<std::byte>> fold) {
+  MILLRACE_TRY(end_write(true));
+  prepare_write(std::move(fold));
+  return take_written(store_->write(writing_));
+}
+
+void view_keeper::start_write(store_writer& by, std::optional<std::vector<std::byte>> fold) {
+  MILLRACE_CHECK(!is_writing(), "one write at a time");
+  prepare_write(std::move(fold));
+  write_ = by.run([this] { return store_->write(writing_); });
+}
+
+status view_keeper::end_write(bool wait) {
+  if (!is_writing()) return {};
+  if (!wait && write_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return {};
+  return take_written(write_.get());
+}
+
+status view_keeper::take_written(result<std::uint64_t> written) {
+  if (!written.ok()) {
+    ++tallies_.store_errors;
+    put_back();
+    return std::move(written).failure();
+  }
+  if (writing_checkpoint_) ++tallies_.checkpoints;
+  tallies_.rows_bytes_dropped += *written;
+  stored_ordinal_ = store_->next_ordinal();
+  feed_.push(std::move(writing_.emissions), limits::view_feed_bytes_max);
+  writing_ = {};
+  writing_checkpoint_.reset();
   return {};
 }
 
-status view_keeper::write(const view_checkpoint* checkpoint) {
-  pending_.checkpoint = checkpoint;
-  pending_.rows_kept_bytes = rows_kept_bytes_;
-  auto written = store_->write(pending_);
-  pending_.checkpoint = nullptr;
-  if (!written.ok()) {
-    ++tallies_.store_errors;
-    return std::move(written).failure();
-  }
-  tallies_.rows_bytes_dropped += *written;
-  feed_.push(std::move(pending_.emissions), limits::view_feed_bytes_max);
-  pending_ = {};
-  pending_bytes_ = 0;
-  return {};
+/// Before what was collected since.
+void view_keeper::put_back() {
+  if (writing_checkpoint_) changed_ = true;
+  writing_checkpoint_.reset();
+  writing_.checkpoint = nullptr;
+  const auto join = [](auto& first, auto& then) {
+    first.insert(first.end(), std::make_move_iterator(then.begin()),
+                 std::make_move_iterator(then.end()));
+  };
+  join(writing_.journal, pending_.journal);
+  join(writing_.emissions, pending_.emissions);
+  if (writing_.late.empty()) writing_.first_late = pending_.first_late;
+  join(writing_.late, pending_.late);
+  pending_ = std::exchange(writing_, {});
+  pending_bytes_ += writing_bytes_;
+  pending_since_us_ = writing_since_us_;
 }
 
 void view_keeper::publish(const std::string& backend, const std::string& fault,
@@ -255,7 +305,7 @@ void view_keeper::publish(const std::string& backend, const std::string& fault,
   now.counts = counts_;
   now.size = size;
   now.closed_rows = closed_rows_;
-  now.next_ordinal = store_->next_ordinal();
+  now.next_ordinal = stored_ordinal_;
   now.missing = missing_;
   feed_.publish(std::move(now));
 }

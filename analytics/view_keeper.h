@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "analytics/store_writer.h"
 #include "analytics/view_clock.h"
 #include "analytics/view_feed.h"
 #include "analytics/view_store.h"
@@ -76,10 +77,14 @@ class view_keeper {
   std::uint64_t pending_bytes() const { return pending_bytes_; }
   std::uint64_t pending_since_us() const { return pending_since_us_; }
   bool changed_since_checkpoint() const { return changed_; }
-  /// Writes what is collected and shows it to readers. After an error all of it is still there.
-  status write_pending() { return write(nullptr); }
-  /// The same together with a checkpoint.
-  status write_checkpoint(std::vector<std::byte> fold);
+  /// Writes what is collected, together with a checkpoint if there is the fold's state, and then
+  /// shows it to readers. After an error all of it is still there, but for the checkpoint.
+  status write(std::optional<std::vector<std::byte>> fold);
+  /// The same by another thread; what is collected meanwhile waits. Not while is_writing().
+  void start_write(store_writer& by, std::optional<std::vector<std::byte>> fold);
+  bool is_writing() const { return write_.valid(); }
+  /// Takes what came of it, if it is through or `wait`.
+  status end_write(bool wait);
 
   // --- what readers see ---
   void set_notice(std::string notice) { notice_ = std::move(notice); }
@@ -92,7 +97,9 @@ class view_keeper {
   void emit(std::shared_ptr<window_rows> rows);
   void compare(std::uint64_t ordinal, const window_rows& rows);
   void note_pending(std::uint64_t bytes);
-  status write(const view_checkpoint* checkpoint);
+  void prepare_write(std::optional<std::vector<std::byte>> fold);
+  status take_written(result<std::uint64_t> written);
+  void put_back();
 
   const view_plan plan_;
   const std::string definition_;
@@ -117,6 +124,13 @@ class view_keeper {
   std::uint64_t pending_bytes_ = 0;
   std::uint64_t pending_since_us_ = 0;
   bool changed_ = false;
+  std::uint64_t stored_ordinal_ = 0;  ///< emissions below it are in the store
+  // What is being written.
+  store_write writing_;
+  std::uint64_t writing_bytes_ = 0;
+  std::uint64_t writing_since_us_ = 0;
+  std::optional<view_checkpoint> writing_checkpoint_;
+  std::future<result<std::uint64_t>> write_;
   std::uint64_t now_us_ = 0;
   std::uint64_t folded_bytes_ = 0;
   std::string notice_;

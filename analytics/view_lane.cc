@@ -20,6 +20,7 @@ constexpr std::uint32_t read_failures_max = 40;
 view_lane::view_lane(std::shared_ptr<const stream_log> log, std::vector<view_keeper*> views,
                      std::unique_ptr<window_fold> fold, const checkpoint_policy& policy)
     : log_(std::move(log)),
+      blocks_(log_),
       views_(std::move(views)),
       fold_(std::move(fold)),
       policy_(policy),
@@ -38,7 +39,7 @@ int view_lane::do_work(const lane_times& now, std::span<const known_shard> shard
   if (folding_) return finish_block();
   if (!write(now, is_stalled())) return 0;
   if (checkpoint_due(now)) {
-    const status written = write_checkpoints(now);
+    const status written = write_checkpoints(now, in_background_);
     if (!written.ok()) stall(written.failure(), now);
   }
   if (!block_ && state_ == state::running && !is_stalled()) read_next(now);
@@ -56,7 +57,7 @@ int view_lane::do_work(const lane_times& now, std::span<const known_shard> shard
 // --- blocks --------------------------------------------------------------------------------------
 
 void view_lane::read_next(const lane_times& now) {
-  auto step = log_->next_block(place_, read_failures_ >= read_failures_max);
+  auto step = blocks_.next(place_, read_failures_ >= read_failures_max);
   if (!step.ok()) {
     if (step.failure().code() == error_code::corrupt) {
       lose(state::log_lost, step.failure());
@@ -139,29 +140,46 @@ void view_lane::close_passed(std::size_t view) {
 
 bool view_lane::write(const lane_times& now, bool all) {
   for (view_keeper* const one : views_) {
+    // What was under way counts as failed or written before anything more is.
+    status ended = one->end_write(false);
+    if (ended.ok() && one->is_writing()) {
+      if (one->pending_bytes() < limits::view_pending_bytes_max) continue;
+      ended = one->end_write(true);
+    }
     const bool is_due = all || one->pending_bytes() >= limits::view_pending_bytes_max ||
                         now.monotonic_us >= one->pending_since_us() + write_linger_us;
-    if (!one->has_pending() || !is_due) continue;
-    const status written = one->write_pending();
-    if (written.ok()) continue;
-    stall(written.failure(), now);
+    if (ended.ok() && one->has_pending() && is_due) {
+      if (in_background_) {
+        one->start_write(writer_, std::nullopt);
+      } else {
+        ended = one->write(std::nullopt);
+      }
+    }
+    if (ended.ok()) continue;
+    stall(ended.failure(), now);
     return false;
   }
   stalled_.clear();
   return true;
 }
 
+bool view_lane::is_writing() const {
+  return std::any_of(views_.begin(), views_.end(),
+                     [](const view_keeper* one) { return one->is_writing(); });
+}
+
 bool view_lane::checkpoint_due(const lane_times& now) const {
   // The journal is cleared by a checkpoint, so all of it must have been repeated.
   const auto is_replaying = [](const view_keeper* one) { return one->is_replaying(); };
   const auto has_changed = [](const view_keeper* one) { return one->changed_since_checkpoint(); };
+  if (is_writing()) return false;
   if (std::any_of(views_.begin(), views_.end(), is_replaying)) return false;
   if (std::none_of(views_.begin(), views_.end(), has_changed)) return false;
   return bytes_since_checkpoint_ >= policy_.bytes ||
          now.monotonic_us >= *checkpoint_us_ + policy_.interval_us;
 }
 
-status view_lane::write_checkpoints(const lane_times& now) {
+status view_lane::write_checkpoints(const lane_times& now, bool in_background) {
   for (std::size_t i = 0; i < views_.size(); ++i) {
     std::vector<std::byte> bytes;
     status taken = fold_->snapshot(static_cast<std::uint32_t>(i), bytes);
@@ -169,7 +187,11 @@ status view_lane::write_checkpoints(const lane_times& now) {
       lose(state::fold_lost, taken.failure());
       return {};
     }
-    MILLRACE_TRY(views_[i]->write_checkpoint(std::move(bytes)));
+    if (in_background) {
+      views_[i]->start_write(writer_, std::move(bytes));
+    } else {
+      MILLRACE_TRY(views_[i]->write(std::move(bytes)));
+    }
   }
   checkpoint_us_ = now.monotonic_us;
   bytes_since_checkpoint_ = 0;
@@ -179,11 +201,15 @@ status view_lane::write_checkpoints(const lane_times& now) {
 status view_lane::finish(const lane_times& now) {
   while (folding_ && state_ == state::running)
     finish_block();
+  for (view_keeper* const one : views_) {
+    // What was not written is written with the checkpoint.
+    [[maybe_unused]] const status ended = one->end_write(true);
+  }
   if (state_ != state::running) return {};
   for (view_keeper* const one : views_) {
     if (one->is_replaying()) return {};  // the checkpoint that is there, and the journal, stay
   }
-  return write_checkpoints(now);
+  return write_checkpoints(now, false);
 }
 
 // --- faults --------------------------------------------------------------------------------------

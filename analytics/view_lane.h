@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "analytics/read_ahead.h"
 #include "analytics/view_keeper.h"
 #include "gpu/fold.h"
 #include "shards/stream_log.h"
@@ -58,6 +59,10 @@ class view_lane {
   bool is_caught_up() const { return caught_up_; }
   /// Writing to a store fails, so nothing goes on.
   bool is_stalled() const { return !stalled_.empty(); }
+  /// From now on stores are written by a thread of the lane's, while it goes on.
+  void write_in_background() { in_background_ = true; }
+  /// There is something of which it is not known yet whether it was written.
+  bool is_writing() const;
   log_position at() const { return place_; }
   /// Lets readers see how far it is.
   void publish();
@@ -74,11 +79,13 @@ class view_lane {
   /// What is collected, when it is time; false: it could not be written.
   bool write(const lane_times& now, bool all);
   bool checkpoint_due(const lane_times& now) const;
-  status write_checkpoints(const lane_times& now);
+  bool write(view_keeper& one, bool all);
+  status write_checkpoints(const lane_times& now, bool in_background);
   void stall(const error& why, const lane_times& now);
   void lose(state what, const error& why);
 
   const std::shared_ptr<const stream_log> log_;
+  read_ahead blocks_;
   const std::vector<view_keeper*> views_;
   const std::unique_ptr<window_fold> fold_;
   const checkpoint_policy policy_;
@@ -104,6 +111,8 @@ class view_lane {
   std::uint64_t retry_us_ = 0;
   std::uint32_t read_failures_ = 0;
   std::vector<damage> damaged_;
+  bool in_background_ = false;
+  store_writer writer_;  ///< the last one: its end comes first
 };
 
 }  // namespace millrace

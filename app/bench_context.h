@@ -64,6 +64,10 @@ std::uint64_t heap_bytes();
 /// Resident memory of this process.
 std::uint64_t resident_bytes();
 
+/// Bytes made durable a second in the log's own way and by nothing else: blocks of `block_bytes`,
+/// direct and data-sync, as many in flight as a log has, into a preallocated file below `parent`.
+result<double> disk_rate(const std::string& parent, std::uint64_t block_bytes, double seconds);
+
 // The parts, in the order in which they run; each is in the file of its name.
 status bench_hardware(bench_context& context);
 status bench_stages(bench_context& context);

@@ -76,7 +76,8 @@ result<std::unique_ptr<memory_path>> memory_path::create(const path_setup& setup
     }
   }
   path->key_and_data_bytes_ = static_cast<double>(bytes) / static_cast<double>(records);
-  MILLRACE_ASSIGN(auto source, replay_source::create(*path->memory_, payloads, {}));
+  MILLRACE_ASSIGN(auto source, replay_source::create(*path->memory_, payloads,
+                                                     {.records_per_s = setup.records_per_s}));
   path->source_ = source.get();
 
   door_options door_with;

@@ -23,8 +23,9 @@ struct path_setup {
   std::uint64_t load_bytes = 8 * limits::mib;  ///< of different datagrams, replayed
   /// The data of record i, instead of `data_bytes` letters.
   std::function<std::string(std::uint32_t)> data_of{};
-  bool discard = true;      ///< the blocks go nowhere; else they become durable in `directory`
-  std::string directory{};  ///< for the catalog, and the log when it is kept
+  double records_per_s = 0;  ///< 0: as many as go
+  bool discard = true;       ///< the blocks go nowhere; else they become durable in `directory`
+  std::string directory{};   ///< for the catalog, and the log when it is kept
   std::uint64_t segment_bytes = limits::segment_bytes_default;
 };
 

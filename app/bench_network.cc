@@ -80,6 +80,7 @@ struct loopback_rates {
   double records_per_s = 0;
   double p50_us = 0;
   double p99_us = 0;
+  double cores = 0;  ///< busy on average, producer and server together
 };
 
 /// Sends for `seconds`, as fast as it can or `records_per_s`; every record must become durable.
@@ -100,6 +101,7 @@ result<loopback_rates> send_over(link_kind kind, const std::string& parent,
   }));
   const std::vector<std::byte> data(data_bytes, std::byte{'x'});
   const std::uint64_t began = monotonic_us();
+  const double cpu_began = process_cpu_seconds();
   const auto until = began + static_cast<std::uint64_t>(seconds * 1e6);
   std::uint64_t sent = 0;
   char key[24];
@@ -117,6 +119,7 @@ result<loopback_rates> send_over(link_kind kind, const std::string& parent,
   }
   MILLRACE_TRY(sender->flush(60'000'000));
   const double wall = static_cast<double>(monotonic_us() - began) * 1e-6;
+  const double cores = (process_cpu_seconds() - cpu_began) / wall;
   sender->close();
   if (durable != sent) {
     return error(error_code::corrupt, std::to_string(sent) + " records were sent and " +
@@ -131,7 +134,8 @@ result<loopback_rates> send_over(link_kind kind, const std::string& parent,
   return loopback_rates{.data_bytes_per_s = records * data_bytes / wall,
                         .records_per_s = records / wall,
                         .p50_us = percentile(0.5),
-                        .p99_us = percentile(0.99)};
+                        .p99_us = percentile(0.99),
+                        .cores = cores};
 }
 
 /// Bytes a second through the ports alone, on one core: built from one buffer, handed over, parsed,
@@ -175,6 +179,7 @@ status measure_link(bench_context& context, link_kind kind, const std::string& g
   std::vector<double> records;
   std::vector<double> p50;
   std::vector<double> p99;
+  std::vector<double> cores;
   const auto round = [&]() -> result<double> {
     MILLRACE_ASSIGN(
         const loopback_rates rates,
@@ -182,6 +187,7 @@ status measure_link(bench_context& context, link_kind kind, const std::string& g
     records.push_back(rates.records_per_s);
     p50.push_back(rates.p50_us);
     p99.push_back(rates.p99_us);
+    cores.push_back(rates.cores);
     return rates.data_bytes_per_s;
   };
   MILLRACE_TRY(context.measure({.group = group,
@@ -204,6 +210,9 @@ status measure_link(bench_context& context, link_kind kind, const std::string& g
   add("", "records/s", records, "");
   add(", send() to durable, p50", "µs", p50, note);
   add(", send() to durable, p99", "µs", p99, note);
+  add(", cores busy", "cores", cores,
+      "of " + std::to_string(std::thread::hardware_concurrency()) +
+          "; producer and server together, polling included");
   return {};
 }
 

@@ -21,7 +21,9 @@ namespace {
 
 constexpr std::int64_t first_us = 1'700'000'000'000'000;
 constexpr std::uint32_t data_bytes = 24;  ///< time, group, value: i64 each
-constexpr std::uint32_t records_of_a_turn = 1u << 19;
+/// Of a turn: at least so many, and enough that nearly all groups are among them.
+constexpr std::uint32_t records_min = 1u << 19;
+constexpr std::uint32_t records_of_a_group = 4;
 /// Between neighbours, so that a window of ten seconds has ten million records.
 constexpr std::int64_t step_us = 1;
 
@@ -69,7 +71,8 @@ class fold_load {
   explicit fold_load(const fold_setup& setup) : setup_(setup) {
     fast_random random(1);
     zipf_ranks ranks(setup.groups, setup.skew);
-    for (std::uint32_t made = 0; made < records_of_a_turn; made += setup.block_records) {
+    const std::uint32_t wanted = std::max(records_min, setup.groups * records_of_a_group);
+    for (std::uint32_t made = 0; made < wanted; made += setup.block_records) {
       auto& block = blocks_.emplace_back(std::size_t{setup.block_records} * stride);
       for (std::uint32_t i = 0; i < setup.block_records; ++i) {
         std::byte data[data_bytes];

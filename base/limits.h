@@ -98,6 +98,10 @@ inline constexpr std::uint32_t late_records_max = 1024;
 inline constexpr std::uint32_t late_records_kept = 100'000;
 /// Rows of a view that went out last, kept in memory for those who wait for them.
 inline constexpr std::uint64_t view_feed_bytes_max = 64 * mib;
+/// Newest blocks of a stream with views that stay in memory: a fifth of a second at full rate, so
+/// that a view that was held up for a moment need not read them from the disk, which is then the
+/// slower the more is written.
+inline constexpr std::uint64_t view_hot_tail_bytes = 256 * mib;
 /// Rows that are collected before they are written, while a view has much to catch up with.
 inline constexpr std::uint64_t view_pending_bytes_max = 16 * mib;
 

@@ -1,7 +1,7 @@
 // The CUDA side beside its ceilings, on a machine with a GPU: copies between pinned memory and the
 // device, keys hashed where they lie, whole batches routed from host memory, and the same on one
 // core. Without a GPU it says so and fails.
-#include "bench/gpu_bench.h"
+#include "bench/gpu_bench.cuh"
 
 #include <cstdio>
 #include <cstring>

@@ -5,7 +5,7 @@
 #include <memory>
 #include <thread>
 
-#include "bench/gpu_bench.h"
+#include "bench/gpu_bench.cuh"
 #include "gpu/cpu_backend.h"
 #include "gpu/cuda_backend.h"
 #include "gpu/cuda_fold.h"

@@ -85,28 +85,31 @@ def main():
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--redis-records", type=int, default=200_000)
     parser.add_argument("--millrace-records", type=int, default=2_000_000)
-    parser.add_argument("--pipeline", type=int, default=256)
+    parser.add_argument("--pipelines", default="16,64,256",
+                        help="commands that each Redis client sends ahead; each is measured")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     if not shutil.which("redis-server"):
         print("SKIP: redis-server is not installed", file=sys.stderr)
         return 0
-    figures = {"redis": [], "millrace": []}
+    pipelines = [int(text) for text in options.pipelines.split(",")]
+    redis = {depth: [] for depth in pipelines}
+    millrace = []
     for _ in range(options.rounds):
+        for depth in pipelines:
+            with tempfile.TemporaryDirectory(dir=options.directory) as work:
+                redis[depth].append(redis_rate(work, options.redis_records, options.size, depth,
+                                               options.clients))
         with tempfile.TemporaryDirectory(dir=options.directory) as work:
-            figures["redis"].append(redis_rate(work, options.redis_records, options.size,
-                                               options.pipeline, options.clients))
-        with tempfile.TemporaryDirectory(dir=options.directory) as work:
-            figures["millrace"].append(millrace_rate(options.millrace, os.path.join(work, "data"),
-                                                     options.millrace_records, options.size))
-    redis = statistics.median(figures["redis"])
-    millrace = statistics.median(figures["millrace"])
-    print(json.dumps({"record_bytes": options.size, "redis_pipeline": options.pipeline,
-                      "redis_clients": options.clients,
-                      "redis_records_per_s": round(redis),
-                      "millrace_records_per_s": round(millrace),
-                      "ratio": round(millrace / redis, 2)}))
+            millrace.append(millrace_rate(options.millrace, os.path.join(work, "data"),
+                                          options.millrace_records, options.size))
+    ours = statistics.median(millrace)
+    against = {depth: statistics.median(rates) for depth, rates in redis.items()}
+    print(json.dumps({"record_bytes": options.size, "redis_clients": options.clients,
+                      "millrace_records_per_s": round(ours),
+                      "redis_records_per_s": {d: round(rate) for d, rate in against.items()},
+                      "ratio": {d: round(ours / rate, 2) for d, rate in against.items()}}))
     return 0
 
 

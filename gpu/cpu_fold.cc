@@ -11,23 +11,35 @@ namespace {
 
 /// Of a run: some records' worth of what the memory takes to answer.
 constexpr std::size_t walk_ahead_bytes = 2048;
+/// Of a piece that several threads take turns at: what passes between them should be little beside
+/// the work. One thread alone takes a chunk at a time, which stays in its first-level cache.
+constexpr std::size_t shared_piece_chunks = 4;
 
 }  // namespace
 
-result<std::unique_ptr<window_fold>> cpu_fold::make(std::vector<view_plan> plans) {
+result<std::unique_ptr<window_fold>> cpu_fold::make(std::vector<view_plan> plans,
+                                                    unsigned threads) {
   MILLRACE_ASSIGN(const std::vector<extract_pass> passes, plan_passes(plans));
-  std::unique_ptr<cpu_fold> made(new cpu_fold);
+  std::unique_ptr<cpu_fold> made(new cpu_fold(std::max(threads, 1u)));
   made->views_.resize(plans.size());
+  made->turns_ = std::vector<std::atomic<std::uint32_t>>(plans.size());
+  std::size_t columns = 1;
   for (const extract_pass& one : passes) {
     MILLRACE_ASSIGN(extractor fields,
                     extractor::compile(one.layout, one.csv_delimiter, one.fields));
-    pass& added = made->passes_.emplace_back(pass{std::move(fields), {}, {}});
-    added.chunk.fields.resize(std::max<std::size_t>(one.fields.size(), 1) * fold_chunk_records);
+    pass& added = made->passes_.emplace_back(pass{std::move(fields), {}});
+    columns = std::max(columns, one.fields.size());
     for (const extract_pass::view& view : one.views) {
       made->views_[view.number] =
           std::make_unique<view_fold>(compile_fold(plans[view.number], view.columns));
       added.views.push_back(view.number);
     }
+  }
+  const unsigned members = made->team_.members();
+  made->pieces_.assign(members, piece(members == 1 ? 1 : shared_piece_chunks));
+  for (piece& own : made->pieces_) {
+    for (fold_chunk& chunk : own)
+      chunk.fields.resize(columns * fold_chunk_records);
   }
   return std::unique_ptr<window_fold>(std::move(made));
 }
@@ -40,50 +52,86 @@ bool cpu_fold::submit(fold_job& job) {
     part.counts = {};
     part.late.clear();
   }
-  for (pass& one : passes_)
+  for (const pass& one : passes_)
     fold(job, one);
   done_ = &job;
   return true;
 }
 
-void cpu_fold::fold(fold_job& job, pass& with) {
-  fold_chunk& chunk = with.chunk;
-  chunk.arrival_us = job.arrival_us;
-  chunk.records.clear();
-  chunk.segments.clear();
-  for (std::uint32_t run = 0; run < job.runs.size(); ++run) {
-    const fold_run& records = job.runs[run];
-    const std::byte* at = records.bytes.data();
-    std::uint64_t number = records.first.value;
-    for (std::uint32_t left = records.record_count; left > 0;) {
-      const auto room = static_cast<std::uint32_t>(fold_chunk_records - chunk.records.size());
-      const std::uint32_t count = std::min(left, room);
-      chunk.segments.push_back({run, fold_chunk_records - room, count});
-      for (std::uint32_t i = 0; i < count; ++i) {
-        // Where the next record is hangs on this one's header: fetched ahead, the chain is short.
-        __builtin_prefetch(at + walk_ahead_bytes);
-        const std::uint32_t stride = record_view(at).stride();
-        chunk.records.push_back({.bytes = at,
-                                 .arrival_us = job.arrival_us,
-                                 .number = number++,
-                                 .shard = records.shard.value,
-                                 .stride = stride});
-        at += stride;
-      }
-      left -= count;
-      if (count == room) fold_filled(job, with);
-    }
-  }
-  if (!chunk.records.empty()) fold_filled(job, with);
+void cpu_fold::fold(fold_job& job, const pass& with) {
+  cursor_ = {};
+  for (const std::uint32_t view : with.views)
+    turns_[view].store(0, std::memory_order_relaxed);
+  team_.run([&](unsigned member) { fold_pieces(job, with, pieces_[member]); });
 }
 
-void cpu_fold::fold_filled(fold_job& job, pass& with) {
-  fold_chunk& chunk = with.chunk;
-  with.fields.extract(chunk.records, chunk.fields.data(), fold_chunk_records);
-  for (const std::uint32_t view : with.views)
-    views_[view]->fold(chunk, job.views[view]);
-  chunk.records.clear();
-  chunk.segments.clear();
+void cpu_fold::fold_pieces(fold_job& job, const pass& with, piece& own) {
+  std::uint32_t number = 0;
+  while (take_piece(job, own, number)) {
+    for (fold_chunk& chunk : own) {
+      if (chunk.records.empty()) break;
+      with.fields.extract(chunk.records, chunk.fields.data(), fold_chunk_records);
+    }
+    for (const std::uint32_t view : with.views) {
+      std::atomic<std::uint32_t>& turn = turns_[view];
+      for (std::uint32_t now = turn.load(std::memory_order_acquire); now != number;
+           now = turn.load(std::memory_order_acquire)) {
+        turn.wait(now, std::memory_order_acquire);
+      }
+      for (const fold_chunk& chunk : own) {
+        if (chunk.records.empty()) break;
+        views_[view]->fold(chunk, job.views[view]);
+      }
+      turn.store(number + 1, std::memory_order_release);
+      turn.notify_all();
+    }
+  }
+}
+
+/// The next records of the pass; false: there are none left. Chunks behind the last record are
+/// empty.
+bool cpu_fold::take_piece(const fold_job& job, piece& into, std::uint32_t& number) {
+  std::lock_guard lock(mutex_);
+  for (fold_chunk& chunk : into) {
+    chunk.records.clear();
+    chunk.segments.clear();
+  }
+  if (!take_chunk(job, into.front())) return false;
+  for (std::size_t i = 1; i < into.size() && take_chunk(job, into[i]); ++i) {
+  }
+  number = cursor_.pieces++;
+  return true;
+}
+
+bool cpu_fold::take_chunk(const fold_job& job, fold_chunk& into) {
+  into.arrival_us = job.arrival_us;
+  for (; cursor_.run < job.runs.size(); ++cursor_.run, cursor_.taken = 0) {
+    const fold_run& run = job.runs[cursor_.run];
+    const auto filled = static_cast<std::uint32_t>(into.records.size());
+    const std::uint32_t count =
+        std::min(run.record_count - cursor_.taken, fold_chunk_records - filled);
+    if (count == 0) {
+      if (filled == fold_chunk_records) break;
+      continue;
+    }
+    const std::byte* at = cursor_.taken == 0 ? run.bytes.data() : cursor_.at;
+    into.segments.push_back({cursor_.run, filled, count});
+    for (std::uint32_t i = 0; i < count; ++i) {
+      // Where the next record is hangs on this one's header: fetched ahead, the chain is short.
+      __builtin_prefetch(at + walk_ahead_bytes);
+      const std::uint32_t stride = record_view(at).stride();
+      into.records.push_back({.bytes = at,
+                              .arrival_us = job.arrival_us,
+                              .number = run.first.value + cursor_.taken + i,
+                              .shard = run.shard.value,
+                              .stride = stride});
+      at += stride;
+    }
+    cursor_.taken += count;
+    cursor_.at = at;
+    if (cursor_.taken < run.record_count) break;
+  }
+  return !into.records.empty();
 }
 
 result<bool> cpu_fold::poll(fold_job& job) {
@@ -121,7 +169,11 @@ status cpu_fold::restore(std::uint32_t view, byte_view snapshot) {
 }
 
 result<std::unique_ptr<window_fold>> make_cpu_fold(std::vector<view_plan> plans) {
-  return cpu_fold::make(std::move(plans));
+  return cpu_fold::make(std::move(plans), 1);
+}
+result<std::unique_ptr<window_fold>> make_cpu_fold_on(unsigned threads,
+                                                      std::vector<view_plan> plans) {
+  return cpu_fold::make(std::move(plans), threads);
 }
 
 }  // namespace millrace

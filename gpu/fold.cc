@@ -1,5 +1,8 @@
 #include "gpu/fold.h"
 
+#include <algorithm>
+#include <thread>
+
 #include "gpu/cuda_backend.h"
 #include "gpu/cuda_fold.h"
 
@@ -33,6 +36,14 @@ class instead_of_device final : public window_fold {
   std::string why_;
 };
 
+/// More than this many seldom have something to do at once: a view's records are folded one piece
+/// after the other.
+constexpr unsigned fold_threads_max = 8;
+
+unsigned fold_threads() {
+  return std::clamp(std::thread::hardware_concurrency(), 1u, fold_threads_max);
+}
+
 }  // namespace
 
 result<std::unique_ptr<window_fold>> make_fold(std::string_view choice,
@@ -42,11 +53,11 @@ result<std::unique_ptr<window_fold>> make_fold(std::string_view choice,
                  "backend '" + std::string(choice) + "': not one of auto, cpu, cuda");
   }
   if (choice == "cpu" || (choice == "auto" && !has_cuda_build())) {
-    return make_cpu_fold(std::move(plans));
+    return make_cpu_fold_on(fold_threads(), std::move(plans));
   }
   auto device = make_cuda_fold(plans);
   if (device.ok()) return device;
-  MILLRACE_ASSIGN(auto cpu, make_cpu_fold(std::move(plans)));
+  MILLRACE_ASSIGN(auto cpu, make_cpu_fold_on(fold_threads(), std::move(plans)));
   return std::unique_ptr<window_fold>(
       std::make_unique<instead_of_device>(std::move(cpu), device.failure().message()));
 }

@@ -79,8 +79,8 @@ struct result_value {
 struct window_rows {
   struct row {
     std::int64_t start_us = 0;
-    std::int64_t end_us = 0;  ///< exclusive
-    std::uint32_t key_offset = 0;
+    std::int64_t end_us = 0;       ///< exclusive
+    std::uint64_t key_offset = 0;  ///< in `keys`, which may pass 4 GiB
     std::uint32_t key_bytes = 0;
   };
   std::vector<row> rows;
@@ -126,6 +126,10 @@ class window_fold {
 
 /// The CPU's. Plans have been checked and are of one stream; the reference of all others.
 result<std::unique_ptr<window_fold>> make_cpu_fold(std::vector<view_plan> plans);
+/// The same on several threads, the caller's one of them. The results do not depend on their
+/// number.
+result<std::unique_ptr<window_fold>> make_cpu_fold_on(unsigned threads,
+                                                      std::vector<view_plan> plans);
 /// `choice` as of make_backend(): "auto", "cpu" or "cuda". The last two take the devices of this
 /// machine (cuda_fold.h), or the CPU where there are none; describe() says why.
 result<std::unique_ptr<window_fold>> make_fold(std::string_view choice,

@@ -73,6 +73,7 @@ class group_table {
   void erase(std::uint64_t hash, std::uint64_t* row);
 
   std::uint64_t* state(std::uint64_t* row) const { return row + head_words_; }
+  const std::uint64_t* state(const std::uint64_t* row) const { return row + head_words_; }
   key_ref key(const std::uint64_t* row) const;
   std::uint64_t size() const { return size_; }
   /// visit(row, hash) of each.
@@ -80,6 +81,15 @@ class group_table {
   void for_each(Visit visit) const {
     for (std::size_t at = 0; at <= mask_; ++at) {
       if (slots_[at].row != nullptr) visit(slots_[at].row, slots_[at].hash);
+    }
+  }
+  /// visit(row) of each, where the memory allows it in the order in which it lies there.
+  template <class Visit>
+  void for_each_row(Visit visit) const {
+    if (free_rows_ == nullptr) {
+      rows_.for_each(head_words_ + empty_.size(), visit);
+    } else {
+      for_each([&](std::uint64_t* row, std::uint64_t) { visit(row); });
     }
   }
 

@@ -1,9 +1,26 @@
 #include "gpu/key_column.h"
 
+#include <cstring>
+
 #include "gpu/value_hash.h"
 
 namespace millrace {
 namespace {
+
+/// A key of one text that is written as it is, in whole words. False: it needs key_writer.
+bool copy_plain(const field_value& value, std::uint64_t* key, std::uint32_t& bytes) {
+  if (value.is_null() || value.form != text_form::plain) return false;
+  if (value.text_bytes + 2 > limits::group_key_bytes_max) return false;
+  const auto* const text = reinterpret_cast<const std::byte*>(value.bits);
+  if (std::memchr(text, 0, value.text_bytes) != nullptr) return false;
+  bytes = value.text_bytes + 2;
+  key[(bytes - 1) / sizeof(std::uint64_t)] = 0;
+  auto* const out = reinterpret_cast<std::byte*>(key);
+  std::memcpy(out + 1, text, value.text_bytes);
+  out[0] = std::byte{1};
+  out[value.text_bytes + 1] = std::byte{0};
+  return true;
+}
 
 std::uint32_t words_for(std::uint32_t bytes) {
   return (bytes + 7) / 8;
@@ -45,8 +62,24 @@ std::uint32_t key_column::encode(fold_batch& batch) {
     return 0;
   }
   std::uint32_t kept = 0;
+  const bool is_one_text = program_.key.size() == 1;
   for (std::uint32_t i = 0; i < batch.count; ++i) {
     std::uint64_t* const key = &words_[std::size_t{kept} * stride_words_];
+    const auto keep = [&](std::uint32_t bytes) {
+      batch.key[kept] = {key, bytes};
+      batch.hash[kept] = hash_words(key, words_for(bytes));
+      batch.index[kept] = batch.index[i];
+      batch.time_us[kept] = batch.time_us[i];
+      ++kept;
+    };
+    if (is_one_text) {
+      std::uint32_t bytes = 0;
+      const field_value& text = batch.chunk->column(program_.key[0].column)[batch.index[i]];
+      if (copy_plain(text, key, bytes)) {
+        keep(bytes);
+        continue;
+      }
+    }
     key_writer writer(reinterpret_cast<std::byte*>(key), limits::group_key_bytes_max);
     bool fits = true;
     for (const key_field& field : program_.key) {
@@ -54,11 +87,7 @@ std::uint32_t key_column::encode(fold_batch& batch) {
     }
     if (!fits) continue;
     writer.fill_word();
-    batch.key[kept] = {key, writer.bytes()};
-    batch.hash[kept] = hash_words(key, words_for(writer.bytes()));
-    batch.index[kept] = batch.index[i];
-    batch.time_us[kept] = batch.time_us[i];
-    ++kept;
+    keep(writer.bytes());
   }
   const std::uint32_t too_long = batch.count - kept;
   batch.count = kept;

@@ -107,12 +107,12 @@ void pane_store::emit(std::int64_t end_us, std::uint64_t rows_max, window_rows& 
   const auto from = panes_.lower_bound(start_us);
   const auto to = panes_.lower_bound(end_us);
   if (from == to) return;
-  row_emitter rows(program_);
-  // The one record of a group may have been left out for want of memory for its sketch.
   const auto add_all = [&](const group_table& groups) {
-    groups.for_each([&](std::uint64_t* row, std::uint64_t) {
-      const std::uint64_t* const state = groups.state(row);
-      if (state[0] != 0) rows.add(start_us, end_us, groups.key(row), state);
+    row_emitter rows(program_, groups, start_us, end_us);
+    rows.reserve(groups.size());
+    groups.for_each_row([&](const std::uint64_t* row) {
+      // Its one record may have been left out for want of memory for its sketch.
+      if (groups.state(row)[0] != 0) rows.add(row);
     });
     rows.emit(rows_max, out);
   };

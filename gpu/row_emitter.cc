@@ -1,60 +1,189 @@
 #include "gpu/row_emitter.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstring>
+#include <utility>
 
+#include "gpu/group_key.h"
 #include "gpu/state_update.h"
 
 namespace millrace {
 namespace {
 
-bool is_key_before(key_ref a, key_ref b) {
-  const int order = std::memcmp(a.words, b.words, std::min(a.bytes, b.bytes));
-  return order != 0 ? order < 0 : a.bytes < b.bytes;
+constexpr std::uint32_t word_bits = 64;
+/// Fewer are sorted by comparing.
+constexpr std::size_t radix_items_min = 64;
+constexpr std::uint32_t digit_bits = 11;
+constexpr std::size_t digits = std::size_t{1} << digit_bits;
+/// Rows in the order of their keys are all over the memory: enough to have under way at once.
+constexpr std::size_t fetch_ahead = 16;
+
+/// Stable, by one digit.
+template <class Item>
+void scatter(std::span<const Item> from, std::span<Item> to, std::uint32_t shift) {
+  std::array<std::uint32_t, digits> place{};
+  for (const Item& one : from)
+    ++place[one.bits >> shift & (digits - 1)];
+  std::uint32_t sum = 0;
+  for (std::uint32_t& one : place)
+    sum += std::exchange(one, sum);
+  for (const Item& one : from)
+    to[place[one.bits >> shift & (digits - 1)]++] = one;
+}
+
+/// Room for `more` behind what is there, without moving everything each time.
+template <class Row>
+void make_room(std::vector<Row>& rows, std::size_t more) {
+  if (rows.capacity() - rows.size() < more)
+    rows.reserve(std::max(rows.size() + more, 2 * rows.capacity()));
 }
 
 }  // namespace
 
-bool row_emitter::is_before(const group& a, const group& b) {
-  if (a.end_us != b.end_us) return a.end_us < b.end_us;
-  if (a.start_us != b.start_us) return a.start_us < b.start_us;
-  return is_key_before(a.key, b.key);
+std::int64_t row_emitter::start_of(const std::uint64_t* row) const {
+  return state_at_ == 0 ? start_us_ : static_cast<std::int64_t>(groups_.state(row)[0]);
+}
+std::int64_t row_emitter::end_of(const std::uint64_t* row) const {
+  return state_at_ == 0 ? end_us_ : static_cast<std::int64_t>(groups_.state(row)[1]) + gap_us_;
+}
+
+// --- order ---------------------------------------------------------------------------------------
+
+/// What rows are ordered by, as unsigned words, the first decides first: end, start, then the key's
+/// bytes and zeros.
+std::uint64_t row_emitter::order_word(const std::uint64_t* row, key_ref key,
+                                      std::uint32_t number) const {
+  if (number == 0) return static_cast<std::uint64_t>(end_of(row)) ^ sign_bit;
+  if (number == 1) return static_cast<std::uint64_t>(start_of(row)) ^ sign_bit;
+  return number - 2 < key.word_count() ? swap_bytes(key.words[number - 2]) : 0;
+}
+
+/// 64 bits of those words.
+std::uint64_t row_emitter::order_bits(const std::uint64_t* row, std::uint32_t from) const {
+  const key_ref key = groups_.key(row);
+  const std::uint32_t shift = from % word_bits;
+  const std::uint64_t high = order_word(row, key, from / word_bits) << shift;
+  if (shift == 0) return high;
+  return high | order_word(row, key, from / word_bits + 1) >> (word_bits - shift);
+}
+
+bool row_emitter::is_before(const std::uint64_t* a, const std::uint64_t* b) const {
+  const key_ref key_a = groups_.key(a);
+  const key_ref key_b = groups_.key(b);
+  const std::uint32_t words = 2 + std::max(key_a.word_count(), key_b.word_count());
+  for (std::uint32_t i = 0; i < words; ++i) {
+    const std::uint64_t x = order_word(a, key_a, i);
+    const std::uint64_t y = order_word(b, key_b, i);
+    if (x != y) return x < y;
+  }
+  return false;
+}
+
+/// The first bit in which not all are the same. They differ: no key is the beginning of another
+/// (group_key.h), and a group's sessions do not overlap.
+std::uint32_t row_emitter::first_difference(std::span<const item> items) const {
+  const std::uint64_t* const first = items.front().row;
+  const key_ref first_key = groups_.key(first);
+  std::uint32_t found = UINT32_MAX;
+  for (const item& one : items.subspan(1)) {
+    const key_ref key = groups_.key(one.row);
+    std::uint64_t differs = 0;
+    for (std::uint32_t i = 0; differs == 0; ++i) {
+      if (i > found / word_bits) break;
+      differs = order_word(first, first_key, i) ^ order_word(one.row, key, i);
+      if (differs == 0) continue;
+      found = std::min(found, i * word_bits + static_cast<std::uint32_t>(leading_zeros(differs)));
+    }
+  }
+  return found;
+}
+
+/// By the 64 bits behind what all have in common, digit by digit; then those that are still equal.
+/// `spare`: as many.
+void row_emitter::sort(std::span<item> items, std::span<item> spare) const {
+  if (items.size() < radix_items_min) {
+    std::ranges::sort(items,
+                      [this](const item& a, const item& b) { return is_before(a.row, b.row); });
+    return;
+  }
+  const std::uint32_t from = first_difference(items);
+  std::uint64_t varying = 0;
+  for (item& one : items) {
+    one.bits = order_bits(one.row, from);
+    varying |= one.bits ^ items.front().bits;
+  }
+  std::span<item> sorted = items;
+  std::span<item> other = spare;
+  for (auto shift = static_cast<std::uint32_t>(std::countr_zero(varying)); shift < word_bits;
+       shift += digit_bits) {
+    if ((varying >> shift & (digits - 1)) == 0) continue;
+    scatter<item>(sorted, other, shift);
+    std::swap(sorted, other);
+  }
+  if (sorted.data() != items.data()) std::ranges::copy(sorted, items.begin());
+  for (std::size_t at = 0; at < items.size();) {
+    std::size_t end = at + 1;
+    while (end < items.size() && items[end].bits == items[at].bits)
+      ++end;
+    if (end - at > 1) sort(items.subspan(at, end - at), spare.subspan(at, end - at));
+    at = end;
+  }
 }
 
 void row_emitter::keep_top() {
   const top_plan& top = *program_.plan.top;
-  if (groups_.size() <= top.count) return;
+  if (items_.size() <= top.count) return;
+  struct ranked {
+    result_value rank;
+    const std::uint64_t* row;
+  };
   const field_type type = type_of(program_.plan.aggregates[top.aggregate], program_.plan);
-  for (group& one : groups_) {
-    one.rank = finish_state(program_.results[top.aggregate], one.state);
-    one.rank.bits = one.rank.is_null ? 0 : to_ordered(type, one.rank.bits);
+  std::vector<ranked> all;
+  all.reserve(items_.size());
+  for (const item& one : items_) {
+    result_value rank = finish_state(program_.results[top.aggregate], state_of(one.row));
+    rank.bits = rank.is_null ? 0 : to_ordered(type, rank.bits);
+    all.push_back({rank, one.row});
   }
-  std::ranges::nth_element(groups_, groups_.begin() + top.count,
-                           [](const group& a, const group& b) {
-                             if (a.rank.is_null != b.rank.is_null) return b.rank.is_null;
-                             if (a.rank.bits != b.rank.bits) return a.rank.bits > b.rank.bits;
-                             return is_key_before(a.key, b.key);
-                           });
-  groups_.resize(top.count);
+  std::ranges::nth_element(all, all.begin() + top.count, [this](const ranked& a, const ranked& b) {
+    if (a.rank.is_null != b.rank.is_null) return b.rank.is_null;
+    if (a.rank.bits != b.rank.bits) return a.rank.bits > b.rank.bits;
+    return is_before(a.row, b.row);
+  });
+  items_.resize(top.count);
+  for (std::size_t i = 0; i < items_.size(); ++i)
+    items_[i].row = all[i].row;
+}
+
+// --- rows ----------------------------------------------------------------------------------------
+
+void row_emitter::append(const std::uint64_t* row, window_rows& out) const {
+  const byte_view key = groups_.key(row).view();
+  out.rows.push_back({.start_us = start_of(row),
+                      .end_us = end_of(row),
+                      .key_offset = out.keys.size(),
+                      .key_bytes = static_cast<std::uint32_t>(key.size())});
+  out.keys.insert(out.keys.end(), key.begin(), key.end());
+  for (const result_part& part : program_.results) {
+    out.values.push_back(finish_state(part, state_of(row)));
+  }
 }
 
 void row_emitter::emit(std::uint64_t rows_max, window_rows& out) {
   if (program_.plan.top) keep_top();
-  const std::size_t count = std::min<std::uint64_t>(groups_.size(), rows_max);
-  std::ranges::partial_sort(groups_, groups_.begin() + static_cast<std::ptrdiff_t>(count),
-                            is_before);
-  for (const group& one : std::span(groups_).first(count)) {
-    const byte_view key = one.key.view();
-    out.rows.push_back({.start_us = one.start_us,
-                        .end_us = one.end_us,
-                        .key_offset = static_cast<std::uint32_t>(out.keys.size()),
-                        .key_bytes = one.key.bytes});
-    out.keys.insert(out.keys.end(), key.begin(), key.end());
-    for (const result_part& part : program_.results) {
-      out.values.push_back(finish_state(part, one.state));
-    }
+  std::vector<item> spare(items_.size() < radix_items_min ? 0 : items_.size());
+  sort(items_, spare);
+  const std::size_t count = std::min<std::uint64_t>(items_.size(), rows_max);
+  make_room(out.rows, count);
+  make_room(out.values, count * program_.results.size());
+  if (program_.key_bytes) make_room(out.keys, count * *program_.key_bytes);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (i + fetch_ahead < count) __builtin_prefetch(items_[i + fetch_ahead].row);
+    append(items_[i].row, out);
   }
-  groups_.clear();
+  items_.clear();
 }
 
 }  // namespace millrace

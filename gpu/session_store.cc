@@ -126,10 +126,9 @@ void session_store::close(std::int64_t watermark_us, window_rows& out) {
       closed.push_back(one);
     }
   }
-  row_emitter rows(program_);
+  row_emitter rows(program_, sessions_, gap_us_, extent_words);
   for (const ending& one : closed) {
-    if (state_of(one.row)[0] == 0) continue;
-    rows.add(first_of(one.row), one.end_us, sessions_.key(one.row), state_of(one.row));
+    if (state_of(one.row)[0] != 0) rows.add(one.row);
   }
   closed_until_us_ = std::max(closed_until_us_, watermark_us);
   rows.emit(UINT64_MAX, out);
@@ -138,10 +137,9 @@ void session_store::close(std::int64_t watermark_us, window_rows& out) {
 }
 
 void session_store::read_open(std::uint32_t rows_max, window_rows& out) {
-  row_emitter rows(program_);
+  row_emitter rows(program_, sessions_, gap_us_, extent_words);
   sessions_.for_each([&](std::uint64_t* row, std::uint64_t) {
-    if (state_of(row)[0] == 0) return;
-    rows.add(first_of(row), end_of(row), sessions_.key(row), state_of(row));
+    if (state_of(row)[0] != 0) rows.add(row);
   });
   rows.emit(rows_max, out);
 }

@@ -114,6 +114,20 @@ bool sketch_arena::prepare(std::uint64_t& sketch, std::uint32_t key, bool is_dis
   return grow(sketch, is_distinct);
 }
 
+bool sketch_arena::count(std::uint64_t& sketch, std::uint32_t key) {
+  if (sketch != 0) {
+    std::uint64_t* const block = block_of(sketch);
+    std::uint64_t* const slot = slot_of(block, head_of(block).slots_log2, key);
+    if (*slot != 0) {
+      *slot += (*slot & count_mask) != count_mask ? 1 : 0;
+      return true;
+    }
+  }
+  if (!prepare(sketch, key, false)) return false;
+  add(sketch, key, 1);
+  return true;
+}
+
 void sketch_arena::add(std::uint64_t sketch, std::uint32_t key, std::uint64_t more) {
   std::uint64_t* const block = block_of(sketch);
   std::uint64_t* const slot = slot_of(block, head_of(block).slots_log2, key);

@@ -27,6 +27,8 @@ class sketch_arena {
  public:
   explicit sketch_arena(memory_budget& budget) : words_(budget) {}
 
+  /// A count of one to a bin. False: the budget says no.
+  bool count(std::uint64_t& sketch, std::uint32_t key);
   /// Makes sure that `key` can go in without more memory. False: the budget says no.
   bool prepare(std::uint64_t& sketch, std::uint32_t key, bool is_distinct);
   /// A count of `more` to a bin that was prepared.

@@ -91,11 +91,32 @@ sketch_entry entry_of(const state_part& part, const field_value& value) {
   return {dds_bin(bits), 1};
 }
 
+/// One sketch alone: nothing has to be sure of its memory before the others change.
+std::uint32_t count_quantiles(const state_part& part, fold_batch& batch,
+                              sketch_arena* const* sketches, std::uint32_t first) {
+  const field_value* const column = batch.chunk->column(part.column);
+  std::uint32_t kept = first;
+  for (std::uint32_t i = first; i < batch.count; ++i) {
+    const sketch_entry entry = entry_of(part, column[batch.index[i]]);
+    if (entry.count != 0 && !sketches[i]->count(batch.state[i][part.word], entry.key)) continue;
+    batch.index[kept] = batch.index[i];
+    batch.time_us[kept] = batch.time_us[i];
+    batch.state[kept++] = batch.state[i];
+  }
+  const std::uint32_t left_out = batch.count - kept;
+  batch.count = kept;
+  return left_out;
+}
+
 }  // namespace
 
 std::uint32_t update_sketches(const fold_program& program, fold_batch& batch,
                               sketch_arena* const* sketches, std::uint32_t first) {
   if (program.sketches.empty()) return 0;
+  if (program.sketches.size() == 1 &&
+      program.parts[program.sketches[0]].kind == part_kind::quantiles) {
+    return count_quantiles(program.parts[program.sketches[0]], batch, sketches, first);
+  }
   std::vector<sketch_entry> entries(program.sketches.size());
   std::uint32_t kept = first;
   for (std::uint32_t i = first; i < batch.count; ++i) {

@@ -34,6 +34,7 @@ class memory_network {
 struct replay_options {
   std::uint32_t outstanding_max = 4096;    ///< datagrams handed out and not released: its "buffers"
   std::uint64_t records_max = UINT64_MAX;  ///< stops after about so many
+  double records_per_s = 0;                ///< not more than about so many; 0: as fast as it goes
 };
 
 /// One session's DATA datagrams, over and over: prepared once, then only packet number, record

@@ -2,6 +2,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/limits.h"
 #include "ingest/memory_source.h"
@@ -61,9 +62,9 @@ class replayer final : public replay_source {
   std::uint32_t receive(std::span<received_packet> out) override {
     if (session_ == 0) return 0;
     const std::size_t burst = std::min(out.size(), all_.size() / 2);
+    const std::uint64_t end = std::min(options_.records_max, paced_end());
     std::uint32_t count = 0;
-    while (count < burst && outstanding_ < options_.outstanding_max &&
-           record_ < options_.records_max) {
+    while (count < burst && outstanding_ < options_.outstanding_max && record_ < end) {
       const prepared& one = all_[at_];
       if (sent_bytes_ + one.payload_bytes > credit_limit_) break;
       renew(one);
@@ -106,6 +107,15 @@ class replayer final : public replay_source {
   }
 
  private:
+  /// The record before which it stops for now, to keep to its rate.
+  std::uint64_t paced_end() {
+    if (options_.records_per_s == 0) return UINT64_MAX;
+    const std::uint64_t now_us = monotonic_us();
+    if (began_us_ == 0) began_us_ = now_us;
+    const double due = static_cast<double>(now_us - began_us_) * 1e-6 * options_.records_per_s;
+    return start_ + static_cast<std::uint64_t>(due);
+  }
+
   std::uint64_t bytes_before(std::uint64_t records) const {
     const std::uint64_t within = records % round_records_;
     const auto after = std::ranges::upper_bound(all_, within, {}, &prepared::first_record);
@@ -181,6 +191,7 @@ class replayer final : public replay_source {
   std::uint32_t outstanding_ = 0;
   std::size_t at_ = 0;
   std::uint64_t next_packet_ = 1;
+  std::uint64_t began_us_ = 0;
   std::uint64_t start_ = 0;
   std::uint64_t record_ = 0;
   std::uint64_t durable_ = 0;

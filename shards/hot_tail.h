@@ -1,6 +1,7 @@
 #pragma once
 /// The newest durable blocks, kept in memory, so that readers that keep up touch no disk. Guarded
 /// by the log's mutex.
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -28,6 +29,12 @@ class hot_tail {
   /// Of the newest blocks only: what devices hold is little, and a view that keeps up is near.
   static constexpr std::size_t device_blocks_max = 4;
 
+  /// Lets it hold at least `bytes` from now on. Any thread.
+  void keep(std::uint64_t bytes) const {
+    std::uint64_t now = bytes_max_;
+    while (now < bytes && !bytes_max_.compare_exchange_weak(now, bytes)) {
+    }
+  }
   /// Adds the newest block and lets the oldest go.
   void push(block newest);
   void clear();
@@ -35,7 +42,7 @@ class hot_tail {
   const block* find(segment_number segment, std::uint64_t offset) const;
 
  private:
-  const std::uint64_t bytes_max_;
+  mutable std::atomic<std::uint64_t> bytes_max_;
   std::uint64_t bytes_ = 0;
   std::deque<block> blocks_;  ///< ascending by segment, then offset
 };

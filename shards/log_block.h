@@ -61,6 +61,7 @@ struct block_step {
   /// records are missing shows in the runs' first indexes.
   bool dropped = false;
   std::uint64_t newest_us = 0;  ///< arrival of the newest durable block
+  bool from_memory = false;     ///< the block was among the newest: no disk was read
 };
 
 }  // namespace millrace

@@ -171,9 +171,11 @@ result<block_step> log_reader::next_block(log_position from, bool pass_unreadabl
       block.at = step.next;
       take_hot_runs(*source.hot, block);
       step.next.offset += source.hot->bytes;
+      step.from_memory = true;
       if (!block.runs.empty()) step.block = std::move(block);
       continue;
     }
+    step.from_memory = false;
     status read = read_block(source, pass_unreadable, step.next, step);
     if (read.ok()) continue;
     const bool was_dropped = read.failure().code() == error_code::not_found;

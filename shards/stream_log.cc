@@ -83,6 +83,7 @@ class segmented_log : public stream_log {
   result<block_step> next_block(log_position from, bool pass_unreadable) const override {
     return reader_.next_block(from, pass_unreadable);
   }
+  void keep_in_memory(std::uint64_t bytes) const override { shared_.hot.keep(bytes); }
   std::uint64_t bytes_after(log_position from) const override { return reader_.bytes_after(from); }
   status scan(const visitor& visit) const override { return reader_.scan(visit); }
 

@@ -136,6 +136,8 @@ class stream_log {
   /// `corrupt`: the position is beyond the end: another log's, or this one lost blocks that were
   /// not durable.
   virtual result<block_step> next_block(log_position from, bool pass_unreadable) const = 0;
+  /// Has at least `bytes` of the newest blocks kept in memory from now on.
+  virtual void keep_in_memory(std::uint64_t bytes) const = 0;
   /// Bytes of the log after `from`, framing included.
   virtual std::uint64_t bytes_after(log_position from) const = 0;
 

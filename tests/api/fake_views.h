@@ -36,7 +36,7 @@ inline void add_row(window_rows& rows, std::int64_t second, std::string_view pag
                     std::optional<std::int64_t> status, std::uint64_t requests, double mean) {
   window_rows::row row{.start_us = second * 1'000'000,
                        .end_us = (second + 1) * 1'000'000,
-                       .key_offset = static_cast<std::uint32_t>(rows.keys.size())};
+                       .key_offset = rows.keys.size()};
   const auto put = [&](unsigned byte) { rows.keys.push_back(static_cast<std::byte>(byte)); };
   put(1);
   for (const char c : page) {
@@ -49,7 +49,7 @@ inline void add_row(window_rows& rows, std::int64_t second, std::string_view pag
       status ? static_cast<std::uint64_t>(*status) ^ 0x8000'0000'0000'0000u : 0;
   for (int i = 56; i >= 0; i -= 8)
     put(ordered >> i & 0xff);
-  row.key_bytes = static_cast<std::uint32_t>(rows.keys.size()) - row.key_offset;
+  row.key_bytes = static_cast<std::uint32_t>(rows.keys.size() - row.key_offset);
   rows.rows.push_back(row);
   rows.values.push_back({.bits = requests, .is_null = false});
   rows.values.push_back({.bits = std::bit_cast<std::uint64_t>(mean), .is_null = false});

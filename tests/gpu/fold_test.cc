@@ -71,5 +71,33 @@ TEST(Fold, goes_on_from_a_snapshot_as_if_nothing_had_been) {
                    {.snapshot_every = 3, .read_open_every = 4});
 }
 
+TEST(Fold, on_several_threads_is_the_same_as_on_one) {
+  std::vector<view_plan> plans = many_plans();
+  for (view_plan& plan : plans)
+    add_sketches(plan);
+  for (const unsigned threads : {2u, 5u}) {
+    SCOPED_TRACE(threads);
+    const auto make = [&](std::vector<view_plan> of) {
+      return make_cpu_fold_on(threads, std::move(of));
+    };
+    expect_as_oracle(make, plans,
+                     {.records = 12'000, .shards = 7, .groups = 50, .future_per_mille = 5},
+                     {.block_records = {5000, 1, 1024, 1025, 2048}, .snapshot_every = 4});
+  }
+}
+
+TEST(Fold, many_groups_of_a_window_are_ordered_whatever_their_keys_have_in_common) {
+  // Texts that begin the same, integers of both signs, and several fields together.
+  std::vector<view_plan> plans = {
+      stream_plan({text_f}), stream_plan({int_f}), stream_plan({group_f, text_f}),
+      stream_plan({real_f, key_f}),
+      with_window(stream_plan({text_f, int_f}), window_kind::session, 40'000, 0)};
+  for (std::size_t i = 0; i < plans.size(); ++i)
+    plans[i].name = "v" + std::to_string(i);
+  expect_as_oracle(make_cpu_fold, plans,
+                   {.records = 6000, .shards = 2, .groups = 5000, .is_special = true},
+                   {.block_records = {2000}, .read_open_every = 2});
+}
+
 }  // namespace
 }  // namespace millrace::testing
