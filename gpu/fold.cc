@@ -9,14 +9,6 @@
 namespace millrace {
 namespace {
 
-/// More than this many seldom have something to do at once: a view's records are folded one piece
-/// after the other.
-constexpr unsigned fold_threads_max = 8;
-
-unsigned fold_threads() {
-  return std::clamp(std::thread::hardware_concurrency(), 1u, fold_threads_max);
-}
-
 /// The CPU's, where a device was hoped for.
 class instead_of_device final : public window_fold {
  public:
@@ -43,6 +35,14 @@ class instead_of_device final : public window_fold {
   std::unique_ptr<window_fold> cpu_;
   std::string why_;
 };
+
+/// More than this many seldom have something to do at once: a view's records are folded one piece
+/// after the other.
+constexpr unsigned fold_threads_max = 8;
+
+unsigned fold_threads() {
+  return std::clamp(std::thread::hardware_concurrency(), 1u, fold_threads_max);
+}
 
 }  // namespace
 
