@@ -363,13 +363,16 @@ TEST_F(lossy_link_test, a_blocked_log_is_waited_for_and_reported) {
   flush();
   log_->blocked = true;
   send(500, 200);
-  for (int i = 0; i < 30'000 && !producer_->statistics().storage_blocked; ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  EXPECT_TRUE(producer_->statistics().storage_blocked);
+  const auto becomes_blocked = [this](bool wanted) {
+    for (int i = 0; i < 30'000 && producer_->statistics().storage_blocked != wanted; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return producer_->statistics().storage_blocked == wanted;
+  };
+  EXPECT_TRUE(becomes_blocked(true));
   log_->blocked = false;
   flush();
   check();
-  EXPECT_FALSE(producer_->statistics().storage_blocked);
+  EXPECT_TRUE(becomes_blocked(false));
 }
 
 TEST_F(lossy_link_test, many_threads_share_a_producer_and_a_small_buffer) {
