@@ -48,42 +48,24 @@ void copy_record(const record_ref& record, std::byte* to) {
   if (rest != 0) std::memcpy(to, from, 8);
 }
 
-/// Checksums follow the copying one piece behind. The piece just copied may still wait for its
-/// records, and a sum of it would wait along, with nothing else under way.
-class trailing_checksum {
- public:
-  /// `sum` is the checksum, of the bytes before `from` so far, that the piece continues.
-  void add(const std::byte* from, const std::byte* to, std::uint32_t& sum) {
-    finish();
-    piece_ = {from, to};
-    sum_ = &sum;
-  }
-  void finish() {
-    if (sum_ != nullptr) *sum_ = crc32c(piece_, *sum_);
-    sum_ = nullptr;
-  }
-
- private:
-  byte_view piece_;
-  std::uint32_t* sum_ = nullptr;
-};
-
-/// Copies the records from `first` on that make up `run`, and returns the end of their bytes.
+/// Copies `count` records of `order` and returns the end of their bytes; `sum` becomes their
+/// checksum.
 std::byte* copy_run(std::span<const record_ref> order, std::size_t first, std::uint32_t count,
-                    std::byte* to, trailing_checksum& checksum, std::uint32_t& sum) {
+                    std::byte* to, std::uint32_t& sum) {
   std::byte* at = to;
   std::byte* unchecked = to;
+  sum = 0;
   for (std::size_t i = first; i < first + count; ++i) {
     if (i + prefetch_records < order.size()) prefetch(order[i + prefetch_records]);
     const record_ref& record = order[i];
     copy_record(record, at);
     at += record.stride;
     if (static_cast<std::uint64_t>(at - unchecked) >= checksum_piece_bytes) {
-      checksum.add(unchecked, at, sum);
+      sum = crc32c({unchecked, at}, sum);
       unchecked = at;
     }
   }
-  if (at != unchecked) checksum.add(unchecked, at, sum);
+  if (at != unchecked) sum = crc32c({unchecked, at}, sum);
   return at;
 }
 
@@ -149,7 +131,6 @@ void build_block(const record_batch& batch, std::span<const record_ref> order,
   // The block is aligned, and so is its table.
   auto* entry = reinterpret_cast<run_entry*>(to + sizeof(block_header));
   std::byte* at = to + layout.runs;
-  trailing_checksum checksum;
   std::size_t first = 0;
   for (const record_batch::shard_run& run : batch.runs) {
     *entry = {};
@@ -158,13 +139,12 @@ void build_block(const record_batch& batch, std::span<const record_ref> order,
     entry->created_s = run.created_s;
     entry->record_count = run.record_count;
     MILLRACE_CHECK(first + run.record_count <= order.size(), "runs hold more than the batch");
-    std::byte* const end = copy_run(order, first, run.record_count, at, checksum, entry->crc);
+    std::byte* const end = copy_run(order, first, run.record_count, at, entry->crc);
     entry->bytes = static_cast<std::uint32_t>(end - at);
     ++entry;
     at = sealer != nullptr ? end + sizeof(run_seal) : end;
     first += run.record_count;
   }
-  checksum.finish();
   if (sealer != nullptr) seal_runs(batch, *sealer, stream, layout, to);
   MILLRACE_CHECK(first == order.size() && at == to + layout.order,
                  "record_bytes is the sum of the strides");
