@@ -169,10 +169,12 @@ class view_fixture {
     monotonic_us += 30'000;
     return {.monotonic_us = monotonic_us, .wall_us = log.wall_us};
   }
-  /// The view's process is gone; nothing of it is written any more.
-  void crash() {
+  /// The view's process is gone; nothing of it is written any more. The log closes after who reads
+  /// it.
+  void crash(bool with_log = false) {
     lane = nullptr;
     keeper = nullptr;
+    if (with_log) log.reopen();
     open();
   }
   void stop() { ASSERT_TRUE(lane->finish(now()).ok()); }

@@ -80,8 +80,7 @@ void drive(view_fixture& test, std::uint64_t seed, bool with_crashes) {
         test.crash();
         break;
       case 2:
-        test.log.reopen();
-        test.crash();
+        test.crash(true);
         break;
       default:
         break;
@@ -139,8 +138,7 @@ TEST(view_lane, without_decisions_of_the_wall_a_killed_view_writes_the_very_same
         if (fate() % 3 != 0) test.run(static_cast<int>(fate() % 4));
         if (!with_crashes || fate() % 10 != 0) continue;
         if (fate() % 3 == 0) test.stop();
-        if (fate() % 3 == 0) test.log.reopen();
-        test.crash();
+        test.crash(fate() % 3 == 0);
       }
       test.run();
     };
