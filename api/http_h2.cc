@@ -1,16 +1,12 @@
-/// HTTP/2 by libnghttp2, which keeps the protocol's own rules (flow control, PING, settings, bounds
-/// on resets): here are its callbacks, and bodies that go straight into the arena.
+// A connection of HTTP/2: libnghttp2's callbacks, the streams, and when to write.
+#include "api/http_h2.h"
+
 #include <algorithm>
-#include <array>
 #include <cstring>
-#include <deque>
-#include <unordered_map>
 
 #include <nghttp2/nghttp2.h>
 
 #include "api/http_cors.h"
-#include "api/http_session.h"
-#include "api/http_upgrade.h"
 #include "base/clock.h"
 
 namespace millrace {
@@ -23,237 +19,6 @@ constexpr std::uint32_t frame_bytes_max = 1024 * 1024;
 constexpr std::size_t read_bytes = 64 * 1024;
 /// Written at once: enough for a large answer to cost few system calls.
 constexpr std::size_t write_bytes = 256 * 1024;
-
-class http2_session;
-
-/// One stream: a request, and its answer.
-class http2_stream final : public http_exchange {
- public:
-  http2_stream(http2_session& session, std::int32_t id);
-
-  const gate_request& request() const override { return request_; }
-  body_room take_body() override { return std::move(room_); }
-  void answer(gate_answer what) override;
-  void begin_stream(unsigned status, std::string_view content_type, http_fields headers) override;
-  void send(std::string piece) override;
-  void end_stream() override;
-  bool is_open() const override { return session_ != nullptr; }
-  std::uint64_t unsent_bytes() const override { return unsent_.bytes(); }
-  void when_unsent_below(std::uint64_t bytes, std::function<void()> then) override {
-    drained_.set(bytes, std::move(then));
-  }
-
-  /// The next bytes of the answer; -1: none yet. Sets `is_end` with the last.
-  ssize_t read(std::uint8_t* to, std::size_t bytes_max, bool& is_end);
-  /// Headers are kept one behind the other; views into them are made when all are there.
-  bool add_header(std::string_view name, std::string_view value);
-  void make_request();
-  /// The stream is gone; who holds it may do so.
-  void let_go();
-  /// Something is there to send, and the client has taken nothing for so long.
-  bool is_stuck(std::uint64_t now_us, std::uint64_t patience_us) const {
-    return unsent_.bytes() > 0 && now_us >= progress_us_ + patience_us;
-  }
-
-  http2_session* session_;  // null: the stream is gone
-  const std::int32_t id_;
-  gate_request request_;
-  body_room room_;
-  std::uint64_t body_bytes_ = 0;
-  std::uint64_t body_got_ = 0;
-  std::uint64_t deadline_us_ = 0;
-  std::uint64_t progress_us_ = 0;  // of its answer
-  bool is_answered_ = false;
-  bool has_head_ = false;
-  bool is_handled_ = false;
-
- private:
-  void start(unsigned status, std::string_view content_type, http_fields headers);
-
-  struct span_of {
-    std::size_t name = 0;
-    std::size_t value = 0;
-    std::size_t end = 0;
-  };
-  std::string header_text_;
-  std::vector<span_of> header_spans_;
-  std::deque<std::string> queue_;
-  std::size_t sent_of_first_ = 0;
-  unsent_share unsent_;
-  drain_call drained_;
-  bool ended_ = false;
-};
-
-class http2_session final : public http_session {
- public:
-  http2_session(const session_ground& ground, byte_link& link,
-                std::optional<http2_upgrade> upgrade);
-  ~http2_session() override;
-
-  void start(std::string_view first_bytes) override;
-  void on_read(std::size_t bytes) override;
-  void on_written() override;
-  void on_closed() override;
-  void tick(std::uint64_t now_us) override;
-  bool is_waiting() const override { return false; }
-
-  nghttp2_session* raw() { return session_; }
-  const session_ground& ground() const { return ground_; }
-  void write_soon();
-  void on_head(http2_stream& one, bool is_end);
-  void on_body_end(const std::shared_ptr<http2_stream>& one);
-  void hand_over(const std::shared_ptr<http2_stream>& one);
-  std::shared_ptr<http2_stream> find(std::int32_t id) const;
-  void open_stream(std::int32_t id);
-  void close_stream(std::int32_t id);
-  bool on_data(std::int32_t id, const std::uint8_t* bytes, std::size_t count);
-  void refuse(http2_stream& one, unsigned status, std::string_view why);
-
- private:
-  bool take_upgrade();
-
-  const session_ground ground_;
-  byte_link& link_;
-  std::optional<http2_upgrade> upgrade_;
-  nghttp2_session* session_ = nullptr;
-  std::unordered_map<std::int32_t, std::shared_ptr<http2_stream>> streams_;
-  std::vector<char> in_;
-  std::string_view prefix_;  // goes out before the first frame
-  std::string out_;
-  bool is_writing_ = false;
-  bool is_closed_ = false;
-  bool in_callbacks_ = false;
-  bool is_ending_ = false;  // nothing is read any more; what there is to say is still said
-  std::uint64_t idle_since_us_ = 0;
-  std::uint64_t write_deadline_us_ = UINT64_MAX;
-};
-
-// --- streams -------------------------------------------------------------------------------------
-
-http2_stream::http2_stream(http2_session& session, std::int32_t id)
-    : session_(&session), id_(id), unsent_(session.ground().options) {}
-
-void http2_stream::let_go() {
-  session_ = nullptr;
-  queue_.clear();
-  unsent_.clear();
-}
-
-bool http2_stream::add_header(std::string_view name, std::string_view value) {
-  if (header_text_.size() + name.size() + value.size() > http_gate::header_bytes_max) return false;
-  span_of where{.name = header_text_.size(), .value = 0, .end = 0};
-  header_text_ += name;
-  where.value = header_text_.size();
-  header_text_ += value;
-  where.end = header_text_.size();
-  header_spans_.push_back(where);
-  return true;
-}
-
-void http2_stream::make_request() {
-  const std::string_view text = header_text_;
-  for (const span_of& one : header_spans_) {
-    const std::string_view name = text.substr(one.name, one.value - one.name);
-    const std::string_view value = text.substr(one.value, one.end - one.value);
-    if (name == ":method") {
-      request_.method = value;
-    } else if (name == ":path") {
-      request_.target = value;
-    } else if (name == ":authority") {
-      // Some clients sign it by the one name, some by the other.
-      request_.headers.emplace_back("host", value);
-      request_.headers.emplace_back(name, value);
-    } else if (!name.starts_with(':')) {
-      request_.headers.emplace_back(name, value);
-    }
-  }
-}
-
-void http2_stream::start(unsigned status, std::string_view content_type, http_fields headers) {
-  is_answered_ = true;
-  progress_us_ = monotonic_us();
-  count_answer(session_->ground().counts, label_, status);
-  add_cors(session_->ground().options.cors_origins, request_, headers);
-  const std::string status_text = std::to_string(status);
-  http_fields all{{":status", status_text}, {"content-type", std::string(content_type)}};
-  for (const auto& [name, value] : headers) {
-    std::string small = name;
-    std::transform(small.begin(), small.end(), small.begin(), [](unsigned char c) {
-      return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : static_cast<char>(c);
-    });
-    all.emplace_back(std::move(small), value);
-  }
-  std::vector<nghttp2_nv> fields;
-  for (auto& [name, value] : all)
-    fields.push_back({reinterpret_cast<std::uint8_t*>(name.data()),
-                      reinterpret_cast<std::uint8_t*>(value.data()), name.size(), value.size(),
-                      NGHTTP2_NV_FLAG_NONE});
-  nghttp2_data_provider provider{};
-  provider.source.ptr = this;
-  provider.read_callback = [](nghttp2_session*, std::int32_t, std::uint8_t* to, std::size_t most,
-                              std::uint32_t* flags, nghttp2_data_source* source, void*) -> ssize_t {
-    bool is_end = false;
-    const ssize_t bytes = static_cast<http2_stream*>(source->ptr)->read(to, most, is_end);
-    if (is_end) *flags |= NGHTTP2_DATA_FLAG_EOF;
-    return bytes < 0 ? ssize_t{NGHTTP2_ERR_DEFERRED} : bytes;
-  };
-  nghttp2_submit_response(session_->raw(), id_, fields.data(), fields.size(), &provider);
-  session_->write_soon();
-}
-
-ssize_t http2_stream::read(std::uint8_t* to, std::size_t bytes_max, bool& is_end) {
-  std::size_t bytes = 0;
-  while (bytes < bytes_max && !queue_.empty()) {
-    const std::string& first = queue_.front();
-    const std::size_t part = std::min(bytes_max - bytes, first.size() - sent_of_first_);
-    std::memcpy(to + bytes, first.data() + sent_of_first_, part);
-    bytes += part;
-    sent_of_first_ += part;
-    if (sent_of_first_ == first.size()) {
-      queue_.pop_front();
-      sent_of_first_ = 0;
-    }
-  }
-  if (bytes > 0) progress_us_ = monotonic_us();
-  unsent_.take(bytes);
-  drained_.look(unsent_.bytes());
-  is_end = ended_ && queue_.empty();
-  if (bytes == 0 && !is_end) return -1;
-  return static_cast<ssize_t>(bytes);
-}
-
-void http2_stream::answer(gate_answer what) {
-  if (session_ == nullptr || is_answered_) return;
-  unsent_.add(what.body.size());
-  what.headers.emplace_back("content-length", std::to_string(what.body.size()));
-  if (!what.body.empty()) queue_.push_back(std::move(what.body));
-  ended_ = true;
-  start(what.status, what.content_type, std::move(what.headers));
-}
-
-void http2_stream::begin_stream(unsigned status, std::string_view content_type,
-                                http_fields headers) {
-  if (session_ == nullptr || is_answered_) return;
-  start(status, content_type, std::move(headers));
-}
-
-void http2_stream::send(std::string piece) {
-  if (session_ == nullptr || piece.empty()) return;
-  if (queue_.empty()) progress_us_ = monotonic_us();
-  unsent_.add(piece.size());
-  queue_.push_back(std::move(piece));
-  nghttp2_session_resume_data(session_->raw(), id_);
-  session_->write_soon();
-}
-
-void http2_stream::end_stream() {
-  if (session_ == nullptr) return;
-  ended_ = true;
-  nghttp2_session_resume_data(session_->raw(), id_);
-  session_->write_soon();
-}
-
-// --- the session ---------------------------------------------------------------------------------
 
 http2_session& self_of(void* user) {
   return *static_cast<http2_session*>(user);
@@ -299,6 +64,8 @@ int on_stream_close(nghttp2_session*, std::int32_t id, std::uint32_t, void* user
   self_of(user).close_stream(id);
   return 0;
 }
+
+}  // namespace
 
 http2_session::http2_session(const session_ground& ground, byte_link& link,
                              std::optional<http2_upgrade> upgrade)
@@ -488,8 +255,6 @@ void http2_session::hand_over(const std::shared_ptr<http2_stream>& one) {
     return one->answer(preflight_answer());
   ground_.agent.handle(one);
 }
-
-}  // namespace
 
 std::unique_ptr<http_session> make_http2_session(const session_ground& ground, byte_link& link,
                                                  std::optional<http2_upgrade> upgrade) {

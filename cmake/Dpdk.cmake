@@ -1,5 +1,5 @@
-# millrace_use_dpdk(TARGET PRESENT_SOURCE ABSENT_SOURCE): gives the module the source that uses DPDK,
-# or the one that says there is none. DPDK's include paths and flags reach that one file only.
+# millrace_use_dpdk(TARGET PRESENT a.cc … ABSENT b.cc): gives the module the sources that use DPDK, or
+# the one that says there is none. DPDK's include paths and flags reach those files only.
 set(MILLRACE_HAS_DPDK OFF CACHE INTERNAL "DPDK is built in")
 if(NOT MILLRACE_DPDK STREQUAL "OFF")
   if(MILLRACE_SANITIZE MATCHES "thread")
@@ -20,12 +20,13 @@ if(NOT MILLRACE_DPDK STREQUAL "OFF")
   endif()
 endif()
 
-function(millrace_use_dpdk target present absent)
+function(millrace_use_dpdk target)
+  cmake_parse_arguments(arg "" "ABSENT" "PRESENT" ${ARGN})
   if(NOT MILLRACE_HAS_DPDK)
-    target_sources(${target} PRIVATE ${absent})
+    target_sources(${target} PRIVATE ${arg_ABSENT})
     return()
   endif()
-  target_sources(${target} PRIVATE ${present})
+  target_sources(${target} PRIVATE ${arg_PRESENT})
   set(flags -DALLOW_EXPERIMENTAL_API)
   foreach(flag ${DPDK_CFLAGS})
     # As system headers: their warnings are not ours.
@@ -33,7 +34,7 @@ function(millrace_use_dpdk target present absent)
     list(APPEND flags "${flag}")
   endforeach()
   list(JOIN flags " " flags)
-  set_source_files_properties(${present} PROPERTIES COMPILE_FLAGS "${flags}")
+  set_source_files_properties(${arg_PRESENT} PROPERTIES COMPILE_FLAGS "${flags}")
   foreach(library eal ethdev mbuf mempool ring)
     find_library(DPDK_${library} rte_${library} HINTS ${DPDK_LIBRARY_DIRS} REQUIRED)
     target_link_libraries(${target} PRIVATE ${DPDK_${library}})

@@ -17,10 +17,10 @@ constexpr std::size_t shared_piece_chunks = 4;
 
 }  // namespace
 
-result<std::unique_ptr<window_fold>> cpu_fold::make(std::vector<view_plan> plans,
-                                                    unsigned threads) {
+result<std::unique_ptr<window_fold>> cpu_fold::make(std::vector<view_plan> plans, unsigned threads,
+                                                    std::string remark) {
   MILLRACE_ASSIGN(const std::vector<extract_pass> passes, plan_passes(plans));
-  std::unique_ptr<cpu_fold> made(new cpu_fold(std::max(threads, 1u)));
+  std::unique_ptr<cpu_fold> made(new cpu_fold(std::max(threads, 1u), std::move(remark)));
   made->views_.resize(plans.size());
   made->turns_ = std::vector<std::atomic<std::uint32_t>>(plans.size());
   std::size_t columns = 1;
@@ -169,11 +169,12 @@ status cpu_fold::restore(std::uint32_t view, byte_view snapshot) {
 }
 
 result<std::unique_ptr<window_fold>> make_cpu_fold(std::vector<view_plan> plans) {
-  return cpu_fold::make(std::move(plans), 1);
+  return cpu_fold::make(std::move(plans), 1, "");
 }
 result<std::unique_ptr<window_fold>> make_cpu_fold_on(unsigned threads,
-                                                      std::vector<view_plan> plans) {
-  return cpu_fold::make(std::move(plans), threads);
+                                                      std::vector<view_plan> plans,
+                                                      std::string remark) {
+  return cpu_fold::make(std::move(plans), threads, std::move(remark));
 }
 
 }  // namespace millrace

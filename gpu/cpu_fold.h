@@ -9,6 +9,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "gpu/extract.h"
@@ -21,7 +22,8 @@ namespace millrace {
 
 class cpu_fold final : public window_fold {
  public:
-  static result<std::unique_ptr<window_fold>> make(std::vector<view_plan> plans, unsigned threads);
+  static result<std::unique_ptr<window_fold>> make(std::vector<view_plan> plans, unsigned threads,
+                                                   std::string remark);
 
   bool submit(fold_job& job) override;
   result<bool> poll(fold_job& job) override;
@@ -30,7 +32,7 @@ class cpu_fold final : public window_fold {
   fold_size size(std::uint32_t view) const override;
   status snapshot(std::uint32_t view, std::vector<std::byte>& out) override;
   status restore(std::uint32_t view, byte_view snapshot) override;
-  std::string describe() const override { return "cpu"; }
+  std::string describe() const override { return "cpu" + remark_; }
 
  private:
   /// Views whose fields come out of one pass.
@@ -47,12 +49,13 @@ class cpu_fold final : public window_fold {
   };
   using piece = std::vector<fold_chunk>;
 
-  explicit cpu_fold(unsigned threads) : team_(threads) {}
+  cpu_fold(unsigned threads, std::string remark) : remark_(std::move(remark)), team_(threads) {}
   void fold(fold_job& job, const pass& with);
   void fold_pieces(fold_job& job, const pass& with, piece& own);
   bool take_piece(const fold_job& job, piece& into, std::uint32_t& number);
   bool take_chunk(const fold_job& job, fold_chunk& into);
 
+  const std::string remark_;  ///< ends describe()
   std::vector<std::unique_ptr<view_fold>> views_;
   std::vector<pass> passes_;
   std::vector<std::atomic<std::uint32_t>> turns_;  ///< of each view: pieces of the pass folded

@@ -127,9 +127,10 @@ class window_fold {
 /// The CPU's. Plans have been checked and are of one stream; the reference of all others.
 result<std::unique_ptr<window_fold>> make_cpu_fold(std::vector<view_plan> plans);
 /// The same on several threads, the caller's one of them. The results do not depend on their
-/// number.
+/// number. describe() ends with `remark`.
 result<std::unique_ptr<window_fold>> make_cpu_fold_on(unsigned threads,
-                                                      std::vector<view_plan> plans);
+                                                      std::vector<view_plan> plans,
+                                                      std::string remark = "");
 /// `choice` as of make_backend(): "auto", "cpu" or "cuda". The last two take the devices of this
 /// machine (cuda_fold.h), or the CPU where there are none; describe() says why.
 result<std::unique_ptr<window_fold>> make_fold(std::string_view choice,

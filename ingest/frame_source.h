@@ -1,7 +1,7 @@
 #pragma once
 /// A packet source over Ethernet frames: what a port of a user-space network stack needs beside the
 /// driver. It reads UDP, answers ARP, neighbour discovery and echo, resolves peers that it writes
-/// to first, and counts what it drops. The driver is a `frame_device`; DPDK's is in dpdk_port.cc.
+/// to first, and counts what it drops. The driver is a `frame_device`; DPDK's is in dpdk_queue.cc.
 #include <array>
 #include <atomic>
 #include <memory>
