@@ -285,6 +285,18 @@ bool is_shared(const void* at) {
   return at >= __start_millrace_shared && at < __stop_millrace_shared;
 }
 
+/// A thread of the next block, at its kernel's beginning.
+static void make_ready(unsigned thread) {
+  fiber& one = grid.fibers[thread];
+  one.now = state::ready;
+  one.warp_epoch = 0;
+  getcontext(&one.context);
+  one.context.uc_stack.ss_sp = stack_of(thread);
+  one.context.uc_stack.ss_size = stack_bytes;
+  one.context.uc_link = nullptr;
+  makecontext(&one.context, run_thread, 0);
+}
+
 std::string run_grid(unsigned blocks, unsigned threads, const std::function<void()>& kernel) {
   if (threads == 0 || threads > threads_max || blocks == 0) return "bad launch shape";
   if (grid.stacks == nullptr) {
@@ -305,16 +317,8 @@ std::string run_grid(unsigned blocks, unsigned threads, const std::function<void
     grid.block_epoch = 0;
     blockIdx = {block, 0, 0};
     fill_with_noise(__start_millrace_shared, __stop_millrace_shared);
-    for (unsigned i = 0; i < threads; ++i) {
-      fiber& one = grid.fibers[i];
-      one.now = state::ready;
-      one.warp_epoch = 0;
-      getcontext(&one.context);
-      one.context.uc_stack.ss_sp = stack_of(i);
-      one.context.uc_stack.ss_size = stack_bytes;
-      one.context.uc_link = nullptr;
-      makecontext(&one.context, run_thread, 0);
-    }
+    for (unsigned i = 0; i < threads; ++i)
+      make_ready(i);
     grid.running = true;
     schedule();
     grid.running = false;
