@@ -328,7 +328,8 @@ TEST_P(log_on_disk, writes_rolls_and_recovers_on_the_real_disk) {
       for (int j = 0; j < 50; ++j) {
         one->record(shard_index(1), "k", std::to_string(number++) + std::string(10'000, 'd'));
       }
-      for (int k = 0; k < 100'000 && !(*log)->can_append(); ++k) {
+      const std::uint64_t patience_us = monotonic_us() + 60'000'000;
+      while (!(*log)->can_append() && !(*log)->blocked() && monotonic_us() < patience_us) {
         (*log)->poll(monotonic_us(), done);
         std::this_thread::yield();
       }
