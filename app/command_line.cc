@@ -178,6 +178,9 @@ void add_tail(CLI::App& tail, parsed& into) {
   tail.add_option("--format", o.format,
                   "json: an object a line; raw: a record's data alone; table: windows in columns")
       ->check(CLI::IsMember({"json", "raw", "table"}));
+  tail.add_flag("--deaggregate", o.deaggregate,
+                "the records that the KPL has put into one, each for itself")
+      ->needs(stream);
   tail.add_option("--limit", o.limit, "stop after so many records or rows; 0: no limit");
   tail.add_flag("--follow", o.follow,
                 "wait for more at the end (true); --follow=false: stop there");

@@ -146,6 +146,14 @@ kinesis.meta.events.register("before-send.kinesis.GetRecords",
     lambda request, **_: request.headers.__setitem__("X-Millrace-Wait-Ms", "10000"))
 ```
 
+## Records of the Kinesis Producer Library
+
+An aggregate, that is a record in which the library has put many of its user's, is stored and read back byte for byte, in the shard
+of the partition key or hash key that it was sent with, as any other record. Consumers take it apart (the KCL does), and so does
+`millrace tail --deaggregate`: a line for each record within, with its own key and data, the aggregate's sequence number and
+a `subsequence` number from 0 on. What has no good digest, or points outside itself, is shown as the record that it is
+(`tests/app/kinesis_kpl_test.py`).
+
 ## Actions
 
 | action | supported | members tried |
