@@ -55,11 +55,18 @@ class field_reader {
     if (out.id == 0) return false;
     std::uint64_t bytes = 0;
     switch (tag & 7) {
-      case 0: out.is = field::kind::number; return take_number(out.number);
-      case 1: return take_bytes(8, out.bytes);
-      case 2: out.is = field::kind::bytes; return take_number(bytes) && take_bytes(bytes, out.bytes);
-      case 5: return take_bytes(4, out.bytes);
-      default: return false;  // groups, which this format never had, and numbers without a meaning
+      case 0:
+        out.is = field::kind::number;
+        return take_number(out.number);
+      case 1:
+        return take_bytes(8, out.bytes);
+      case 2:
+        out.is = field::kind::bytes;
+        return take_number(bytes) && take_bytes(bytes, out.bytes);
+      case 5:
+        return take_bytes(4, out.bytes);
+      default:
+        return false;  // groups, which this format never had, and numbers without a meaning
     }
   }
 
@@ -135,8 +142,7 @@ std::optional<std::vector<kpl_record>> split_kpl_aggregate(byte_view data) {
   if (data.size() < magic.size() + digest_bytes || data.size() > UINT32_MAX ||
       !std::equal(magic.begin(), magic.end(), data.begin()))
     return std::nullopt;
-  const byte_view message =
-      data.subspan(magic.size(), data.size() - magic.size() - digest_bytes);
+  const byte_view message = data.subspan(magic.size(), data.size() - magic.size() - digest_bytes);
   if (!has_digest(message, data.last(digest_bytes))) return std::nullopt;
 
   // The tables first: a message may have its fields in any order.

@@ -1,7 +1,7 @@
 #pragma once
-/// Records of the Kinesis Producer Library that hold several of its user's: a magic number, a protobuf
-/// message AggregatedRecord and the message's MD5. The server stores them as they are; whoever reads
-/// takes them apart.
+/// Records of the Kinesis Producer Library that hold several of its user's: a magic number, a
+/// protobuf message AggregatedRecord and the message's MD5. The server stores them as they are;
+/// whoever reads takes them apart.
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -19,8 +19,8 @@ struct kpl_record {
 };
 
 /// What is in `data`, in its order; nothing when it is not an aggregate, whole and consistent in
-/// itself, with at least one record. Anybody may have written it: takes time and memory in proportion
-/// to its size, whatever its lengths and indexes say.
+/// itself, with at least one record. Anybody may have written it: takes time and memory in
+/// proportion to its size, whatever its lengths and indexes say.
 std::optional<std::vector<kpl_record>> split_kpl_aggregate(byte_view data);
 
 }  // namespace millrace

@@ -26,8 +26,8 @@ result<std::string> data_of(const json& document) {
   return data;
 }
 
-/// Members of an aggregate's line that its parts have too, as text: "{…," up to and with its sequence
-/// number, and those behind it.
+/// Members of an aggregate's line that its parts have too, as text: "{…," up to and with its
+/// sequence number, and those behind it.
 struct common_members {
   std::string before = "{";
   std::string behind;

@@ -23,9 +23,9 @@ struct record_part {
   std::string line;
   std::string data;
 };
-/// The records within a line's record when it is an aggregate of the KPL (kpl_aggregate.h), otherwise
-/// none. Their lines are as the aggregate's, with "subsequence", 0 and up, behind "sequence", a key
-/// and data of their own, and "explicit_hash_key" where they have one.
+/// The records within a line's record when it is an aggregate of the KPL (kpl_aggregate.h),
+/// otherwise none. Their lines are as the aggregate's, with "subsequence", 0 and up, behind
+/// "sequence", a key and data of their own, and "explicit_hash_key" where they have one.
 result<std::vector<record_part>> split_record_line(std::string_view line);
 
 }  // namespace millrace

@@ -64,7 +64,9 @@ void add_serve(CLI::App& serve, parsed& into) {
 
 void add_produce(CLI::App& produce, parsed& into) {
   produce_options& o = into.produce;
-  produce.add_option("--to", o.to, "where the server takes records: udp://H:P or http://H:P")
+  produce
+      .add_option("--to", o.to,
+                  "where the server takes records: udp://H:P, http://H:P or https://H:P")
       ->envname("MILLRACE_TO");
   produce.add_option("--stream", o.stream, "the stream to send to")->required();
 
@@ -104,6 +106,8 @@ void add_produce(CLI::App& produce, parsed& into) {
       "http: file of access keys; without it AWS_ACCESS_KEY_ID and so on, or no signature");
   produce.add_option("--access-key", o.access_key, "http: the key of that file (its first)")
       ->needs(credentials);
+  produce.add_option("--ca", o.ca, "https: PEM file of who vouches for the server (the machine's)");
+  produce.add_flag("--insecure", o.insecure, "https: do not ask who the server is");
   produce.add_option("--region", o.region, "http: region to sign for (AWS_REGION, us-east-1)");
   produce.add_option("--connections", o.connections, "http: requests at once");
   produce.add_option("--request-records", o.request_records, "http: records of a request");

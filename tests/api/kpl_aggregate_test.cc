@@ -103,8 +103,8 @@ TEST(kpl_aggregate, lengths_beyond_the_end_make_it_a_plain_record) {
     const std::string hostile = kpl_number(length) + "abc";
     for (const std::uint64_t id : {1, 2, 3, 9})
       EXPECT_TRUE(is_plain(kpl_aggregate(good_message() + kpl_number(id << 3 | 2) + hostile)));
-    EXPECT_TRUE(is_plain(
-        kpl_aggregate(good_message() + kpl_field(3, kpl_field(1, 0) + "\x1a" + hostile))));
+    EXPECT_TRUE(
+        is_plain(kpl_aggregate(good_message() + kpl_field(3, kpl_field(1, 0) + "\x1a" + hostile))));
   }
 }
 

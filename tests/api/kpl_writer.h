@@ -40,8 +40,7 @@ inline std::string kpl_record_field(std::uint64_t key, std::optional<std::uint64
 inline std::string kpl_aggregate(std::string_view message) {
   std::string out = "\xf3\x89\x9a\xc2";
   out += message;
-  const uint128 digest =
-      md5(kpl_bytes(message).data(), static_cast<std::uint32_t>(message.size()));
+  const uint128 digest = md5(kpl_bytes(message).data(), static_cast<std::uint32_t>(message.size()));
   for (int i = 15; i >= 0; --i)
     out += static_cast<char>(digest >> (8 * i));
   return out;

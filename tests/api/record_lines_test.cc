@@ -41,7 +41,8 @@ TEST(record_lines, the_records_of_an_aggregate_are_lines_with_numbers_of_their_o
   const auto parts = split_record_line(line_of(data));
   ASSERT_TRUE(parts.ok());
   ASSERT_EQ(parts->size(), 2u);
-  const std::string head = R"({"stream":"sequence","shard":"shardId-000000000000","sequence":"495",)";
+  const std::string head =
+      R"({"stream":"sequence","shard":"shardId-000000000000","sequence":"495",)";
   EXPECT_EQ((*parts)[0].line,
             head + R"("subsequence":0,"arrival_us":17,"key":"k\"1","data":"text"})");
   EXPECT_EQ((*parts)[1].line, head + R"("subsequence":1,"arrival_us":17,"key":"k2",)" +

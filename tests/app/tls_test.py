@@ -27,13 +27,13 @@ class Pair(collections.namedtuple("Pair", "certificate key")):
         return ["--tls-certificate", self.certificate, "--tls-key", self.key]
 
 
-def make_pair(directory, name="own", subject="localhost"):
-    """A self-signed certificate for this machine and its key."""
+def make_pair(directory, name="own", subject="localhost", names="DNS:localhost,IP:127.0.0.1"):
+    """A self-signed certificate, for this machine if nobody says otherwise, and its key."""
     pair = Pair(os.path.join(directory, f"{name}.crt"), os.path.join(directory, f"{name}.key"))
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
          "-keyout", pair.key, "-out", pair.certificate, "-days", "2", "-subj", f"/CN={subject}",
-         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, capture_output=True)
+         "-addext", f"subjectAltName={names}"], check=True, capture_output=True)
     os.chmod(pair.key, 0o600)
     return pair
 
@@ -140,6 +140,59 @@ class ClientTest(TlsTest):
                     AWS_DEFAULT_REGION="us-east-1", AWS_EC2_METADATA_DISABLED="true"))
             self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("shardId-000000000000", done.stdout)
+
+
+class ProduceTest(TlsTest):
+    """`millrace produce --to https://`."""
+
+    def setUp(self):
+        super().setUp()
+        self.serve("--stream", "safe:2")
+        self.port = self.address[1]
+        self.lines = [f"key-{i % 37} line {i}" for i in range(3000)]
+        self.source = self.write("in", "\n".join(self.lines) + "\n")
+
+    def produce(self, host, *arguments):
+        return harness.millrace(
+            "produce", "--to", f"https://{host}:{self.port}", "--stream", "safe", "--file",
+            self.source, "--key-field", "1", "--request-records", "100", *arguments, check=False)
+
+    def refused(self, reason, host, *arguments):
+        done = self.produce(host, *arguments)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn(f"TLS connection to {host}:{self.port}: the certificate is not to be trusted: "
+                      f"{reason}", done.stderr.decode())
+        self.assertEqual(self.one.tail("safe"), [])
+
+    def test_records_go_to_a_server_whose_certificate_is_vouched_for(self):
+        for host in ("localhost", "127.0.0.1"):
+            done = self.produce(host, "--ca", self.pair.certificate)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        records = self.one.tail("safe")
+        self.assert_every_line_once(records, self.lines * 2, lambda _, line: line.split()[0], 2)
+
+    def test_an_unknown_certificate_is_refused(self):
+        stranger = make_pair(self.directory, "stranger", "stranger")
+        self.refused("self-signed certificate", "localhost")
+        self.refused("self-signed certificate", "localhost", "--ca", stranger.certificate)
+
+    def test_a_certificate_of_another_host_is_refused(self):
+        self.one.stop()
+        self.pair = make_pair(self.directory, names="DNS:elsewhere.example,IP:127.0.0.9")
+        self.one.start()
+        self.refused("IP address mismatch", "127.0.0.1", "--ca", self.pair.certificate)
+        self.refused("hostname mismatch", "localhost", "--ca", self.pair.certificate)
+
+    def test_only_who_says_so_takes_any_certificate(self):
+        done = self.produce("127.0.0.1", "--insecure")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len(self.one.tail("safe")), len(self.lines))
+
+    def test_a_server_without_tls_is_no_server_of_https(self):
+        self.port = int(self.one.admin.rsplit(":", 1)[1])
+        done = self.produce("127.0.0.1", "--ca", self.pair.certificate)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"TLS connection to 127.0.0.1:{self.port}: ", done.stderr.decode())
 
 
 class ProtocolTest(TlsTest):

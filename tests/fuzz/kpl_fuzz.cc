@@ -7,8 +7,7 @@
 /// An aggregate around any message: what comes out lies within it.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
   using namespace millrace;
-  const std::string data =
-      kpl_aggregate({reinterpret_cast<const char*>(bytes), size});
+  const std::string data = kpl_aggregate({reinterpret_cast<const char*>(bytes), size});
   const auto records = split_kpl_aggregate(kpl_bytes(data));
   if (!records) return 0;
   MILLRACE_CHECK(!records->empty() && records->size() <= size, "more records than bytes");
