@@ -27,7 +27,7 @@ struct put_answers::pending {
   std::uint32_t index = 0;
   bool is_used = false;
   bool many = false;
-  const credential* who = nullptr;
+  credential_pointer who;
   bool is_encrypted = false;
   std::shared_ptr<http_exchange> exchange;  // null: answered, or the client was let go
   body_room room;
@@ -88,6 +88,7 @@ void put_answers::free_slot(pending& one) {
   one.is_used = false;
   one.exchange.reset();
   one.room.reset();
+  one.who.reset();
   one.out.reset();
   free_.push_back(one.index);
   --in_use_;
@@ -100,14 +101,14 @@ void put_answers::refuse(pending& one, const kinesis_error& failure) {
 }
 
 void put_answers::handle(std::shared_ptr<http_exchange> exchange, wire_encoding encoding, bool many,
-                         const credential* who, std::uint64_t now_us) {
+                         credential_pointer who, std::uint64_t now_us) {
   pending& one = take_slot();
   const mutable_byte_view body = exchange->request().body;
   one.exchange = std::move(exchange);
   one.room = one.exchange->take_body();
   one.encoding = encoding;
   one.many = many;
-  one.who = who;
+  one.who = std::move(who);
   one.arrived_us = now_us;
   kinesis_outcome failure = decode_put(encoding, many, body, one.request);
   if (!failure) failure = prepare(one);
@@ -141,7 +142,7 @@ kinesis_outcome put_answers::prepare(pending& one) {
                          .out = nothing,
                          .now_us = wall_us(),
                          .action = one.many ? "PutRecords" : "PutRecord",
-                         .who = one.who};
+                         .who = one.who.get()};
   named_stream stream;
   MILLRACE_KINESIS_TRY(find_stream(call, stream));
   if (stream.state == stream_state::creating || stream.state == stream_state::deleting)

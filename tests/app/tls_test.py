@@ -2,9 +2,7 @@
 """The Kinesis API over TLS, by AWS' own clients and by Python's ssl; and its certificate, which is
 replaced while the server runs."""
 import collections
-import json
 import os
-import signal
 import socket
 import ssl
 import subprocess
@@ -75,17 +73,6 @@ class TlsTest(harness.EndToEndTest):
         done = subprocess.run(["openssl", "x509", "-inform", "DER", "-noout", "-subject"],
                               input=certificate, capture_output=True, check=True)
         return done.stdout.decode().strip()
-
-    def log(self):
-        with open(self.one.log.name, encoding="utf-8") as log:
-            return [json.loads(line) for line in log if line.startswith("{")]
-
-    def hang_up(self):
-        """SIGHUP, and what the server says to it."""
-        before = len(self.log())
-        self.one.process.send_signal(signal.SIGHUP)
-        self.wait_until(lambda: len(self.log()) > before, "the server answers to SIGHUP")
-        return self.log()[-1]
 
 
 class ClientTest(TlsTest):
@@ -268,7 +255,7 @@ class CertificateTest(TlsTest):
         self.assertEqual(self.subject(), "subject=CN = localhost")
         self.replace(make_pair(self.directory, "new", "second"))
         self.assertEqual(self.subject(), "subject=CN = localhost")
-        said = self.hang_up()
+        said = self.hang_up(self.one)
         self.assertEqual(said["event"], "reloaded")
         self.assertIn("CN = second", said["certificate"])
         self.assertEqual(self.subject(), "subject=CN = second")
@@ -284,13 +271,13 @@ class CertificateTest(TlsTest):
                 with open(self.pair.key, "w", encoding="ascii") as file:
                     file.write(text)
             os.chmod(self.pair.key, mode)
-            said = self.hang_up()
+            said = self.hang_up(self.one)
             self.assertEqual((said["level"], said["event"]),
                              ("error", "not reloaded, what is in use stays"))
             self.assertIn(reason, said["reason"])
             self.assertEqual(self.subject(), "subject=CN = second")
         os.remove(self.pair.key)
-        self.assertIn("No such file", self.hang_up()["reason"])
+        self.assertIn("No such file", self.hang_up(self.one)["reason"])
         self.assertEqual(self.subject(), "subject=CN = second")
         # Whoever was connected before stays so.
         self.assertEqual(self.talk(held), 200)
@@ -298,7 +285,7 @@ class CertificateTest(TlsTest):
 
     def test_sighup_ends_nothing_where_there_is_no_tls(self):
         self.one = self.server("--udp", "off")
-        self.assertEqual(self.hang_up()["certificate"], "none")
+        self.assertEqual(self.hang_up(self.one)["certificate"], "none")
         self.assertEqual(self.one.stop(), 0)
 
     def refused(self, *arguments):
