@@ -28,7 +28,7 @@ struct put_answers::pending {
   bool is_used = false;
   bool many = false;
   credential_pointer who;
-  bool is_encrypted = false;
+  bool is_encrypted = false;  // all that is stored of it; until something is, what the stream says
   std::shared_ptr<http_exchange> exchange;  // null: answered, or the client was let go
   body_room room;
   std::uint32_t references = 0;  // batches that hold the room
@@ -48,6 +48,7 @@ struct put_answers::pending {
   std::size_t appended = 0;
   std::size_t answered = 0;
   std::size_t failed = 0;
+  std::size_t stored = 0;
   outcome failure = outcome::pending;  // of the last record that failed
   wire_encoding encoding = wire_encoding::json;
   std::optional<wire_writer> out;
@@ -76,7 +77,7 @@ put_answers::pending& put_answers::take_slot() {
   free_.pop_back();
   one.is_used = true;
   one.references = 0;
-  one.appended = one.answered = one.failed = 0;
+  one.appended = one.answered = one.failed = one.stored = 0;
   one.failure = outcome::pending;
   one.throttled_records.clear();
   one.told = one.results = 0;
@@ -292,6 +293,9 @@ void put_answers::batch_finished(const record_batch& batch, std::uint64_t) {
 void put_answers::add_results(pending& one, const record_batch& batch, std::size_t first,
                               const batch_entry& entry) {
   if (!one.exchange) return;
+  // Its batches may lie on both sides of a change.
+  one.is_encrypted = batch.is_encrypted && (one.is_encrypted || one.stored == 0);
+  one.stored += entry.record_count;
   const auto arrival_s = static_cast<std::uint32_t>(batch.arrival_us / 1'000'000);
   wire_writer& out = *one.out;
   sequence_number::digits digits;
