@@ -211,6 +211,20 @@ class ProtocolTest(TlsTest):
             self.connect(old)
         self.assertEqual(caught.exception.reason, "TLSV1_ALERT_PROTOCOL_VERSION")
 
+    def test_tls_1_2_has_forward_secrecy_and_authenticated_encryption_alone(self):
+        self.serve()
+        context = self.context()
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        for suite in ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"):
+            context.set_ciphers(suite)
+            one = self.connect(context)
+            self.assertEqual((one.cipher()[0], one.compression()), (suite, None))
+        for suite in ("AES128-GCM-SHA256", "AES256-SHA", "ECDHE-ECDSA-AES128-SHA"):
+            context.set_ciphers(suite)
+            with self.assertRaises(ssl.SSLError) as caught:
+                self.connect(context)
+            self.assertIn("HANDSHAKE_FAILURE", caught.exception.reason)
+
     def test_what_comes_without_tls_is_refused(self):
         self.serve()
         with socket.create_connection(self.address, timeout=harness.PATIENCE) as plain:
