@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "api/json_text.h"
 #include "api/record_reading.h"
 
 namespace millrace {
@@ -154,33 +153,6 @@ result<std::vector<stream_summary>> parse_streams(std::string_view body) {
   } catch (const json::exception&) {
     return error(error_code::io, "the answer is not one of a Millrace admin port");
   }
-}
-
-result<record_line> parse_record_line(std::string_view line, bool want_data) {
-  record_line out;
-  out.is_cursor = line.starts_with("{\"cursor\":");
-  if (!out.is_cursor && !want_data) return out;
-  const json document = json::parse(line, nullptr, false);
-  const error bad(error_code::io, "the answer is not one of a Millrace admin port");
-  if (!document.is_object()) return bad;
-  const auto text = [&](const char* key) {
-    const auto found = document.find(key);
-    return found != document.end() && found->is_string() ? found->get<std::string>()
-                                                         : std::string();
-  };
-  if (out.is_cursor) {
-    out.cursor = text("cursor");
-    const auto caught_up = document.find("caught_up");
-    out.caught_up =
-        caught_up != document.end() && caught_up->is_boolean() && caught_up->get<bool>();
-    return out;
-  }
-  if (document.contains("data_base64")) {
-    if (!decode_base64(text("data_base64"), out.data)) return bad;
-  } else {
-    out.data = text("data");
-  }
-  return out;
 }
 
 result<stream_request> parse_stream_request(std::string_view body) {

@@ -39,16 +39,6 @@ struct stream_summary {
 };
 result<std::vector<stream_summary>> parse_streams(std::string_view body);
 
-/// A line of the records endpoint: a record's data, or the cursor at the end.
-struct record_line {
-  bool is_cursor = false;
-  std::string cursor;
-  bool caught_up = false;
-  std::string data;
-};
-/// `want_data`: decode the data of a record too.
-result<record_line> parse_record_line(std::string_view line, bool want_data);
-
 /// What a request's body may hold; which of it is needed is the action's business. Unknown keys are
 /// errors that name them.
 struct stream_request {

@@ -51,6 +51,21 @@ const credential* credential_set::find(std::string_view access_key) const {
   return found == all.end() ? nullptr : &*found;
 }
 
+credential_store::credential_store(credential_set keys)
+    : keys_(std::make_shared<const credential_set>(std::move(keys))) {}
+
+std::shared_ptr<const credential_set> credential_store::current() const {
+  std::lock_guard lock(mutex_);
+  return keys_;
+}
+
+void credential_store::replace(credential_set keys) {
+  auto made = std::make_shared<const credential_set>(std::move(keys));
+  std::lock_guard lock(mutex_);
+  keys_ = std::move(made);
+  version_.fetch_add(1, std::memory_order_release);
+}
+
 result<credential_set> parse_credentials(std::string_view text, std::string_view source) {
   credential_set out;
   std::istringstream lines{std::string(text)};

@@ -1,5 +1,9 @@
 #pragma once
 /// Who may use the Kinesis API: access keys, each with the actions and streams it is for.
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,11 +23,30 @@ struct credential {
   bool allows_stream(std::string_view stream) const;
 };
 
+/// One of a set, which it keeps.
+using credential_pointer = std::shared_ptr<const credential>;
+
 struct credential_set {
   std::vector<credential> all;
 
   /// Null when there is no such access key.
   const credential* find(std::string_view access_key) const;
+};
+
+/// The keys in force, which are replaced while requests are checked. Thread-safe.
+class credential_store {
+ public:
+  explicit credential_store(credential_set keys);
+
+  /// Another number after each replace(): cheap to ask for at every request.
+  std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
+  std::shared_ptr<const credential_set> current() const;
+  void replace(credential_set keys);
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<const credential_set> keys_;
+  std::atomic<std::uint64_t> version_{1};
 };
 
 /// A line each: ACCESS_KEY SECRET [actions=A,B*] [streams=S,T*] [token=T]; # begins a comment. The

@@ -119,6 +119,18 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
+void append_data_member(std::string& out, byte_view data) {
+  const std::string_view text(reinterpret_cast<const char*>(data.data()), data.size());
+  if (is_utf8(text)) {
+    out += "\"data\":";
+    append_json_string(out, text);
+  } else {
+    out += "\"data_base64\":\"";
+    append_base64(out, data);
+    out += '"';
+  }
+}
+
 void append_base64(std::string& out, byte_view bytes) {
   const std::size_t before = out.size();
   out.resize(before + (bytes.size() + 2) / 3 * 4);

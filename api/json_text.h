@@ -15,6 +15,10 @@ void append_json_string(std::string& out, std::string_view text);
 std::size_t utf8_sequence_bytes(std::string_view text);
 bool is_utf8(std::string_view text);
 
+/// Appends a record's data as a member of a JSON object: "data":"…", or "data_base64":"…" when it
+/// is not UTF-8.
+void append_data_member(std::string& out, byte_view data);
+
 void append_base64(std::string& out, byte_view bytes);
 /// False when `text` is not base64 with padding.
 [[nodiscard]] bool decode_base64(std::string_view text, std::string& out);

@@ -118,12 +118,22 @@ kinesis_door::kinesis_door(const kinesis_door_parts& parts, const kinesis_door_o
           parts.service, parts.subscriptions, parts.workers, news_, parts.unsent,
           [this](std::function<void()> what) { post_back(std::move(what)); })),
       waits_(parts.service.streams, news_, options.waits_max) {
-  if (parts.credentials != nullptr) verifier_.emplace(*parts.credentials);
+  take_new_credentials();
 }
 
 kinesis_door::~kinesis_door() = default;
 
+void kinesis_door::take_new_credentials() {
+  if (parts_.credentials == nullptr || parts_.credentials->version() == keys_version_) return;
+  // Replaced in between, they are taken again next time.
+  keys_version_ = parts_.credentials->version();
+  verifier_.reset();
+  keys_ = parts_.credentials->current();
+  verifier_.emplace(*keys_);
+}
+
 bool kinesis_door::admit(http_exchange& exchange, std::uint64_t body_bytes) {
+  take_new_credentials();
   const gate_request& request = exchange.request();
   // A stranger gets no room for a large body; the signature itself covers the body.
   if (verifier_ && body_bytes > stranger_bytes_max &&
@@ -155,21 +165,24 @@ void kinesis_door::handle(std::shared_ptr<http_exchange> exchange) {
   if (action == nullptr)
     return answer_kinesis(*exchange, *encoding, kinesis_error{"UnknownOperationException", {}});
   exchange->set_label(label_of(*action));
-  const credential* who = nullptr;
+  credential_pointer who;
   if (const kinesis_outcome failure = authorize(request, *action, who))
     return answer_kinesis(*exchange, *encoding, *failure);
-  dispatch(std::move(exchange), *action, *encoding, who);
+  dispatch(std::move(exchange), *action, *encoding, std::move(who));
 }
 
 kinesis_outcome kinesis_door::authorize(const gate_request& request, const kinesis_action& action,
-                                        const credential*& who) {
+                                        credential_pointer& who) {
+  take_new_credentials();
   if (!verifier_) return std::nullopt;
+  const credential* found = nullptr;
   if (auto failure =
           verifier_->verify({request.method, request.target, request.headers, request.body},
-                            wall_us() / 1'000'000, who)) {
+                            wall_us() / 1'000'000, found)) {
     counters_.add(counter::http_signatures_refused);
     return failure;
   }
+  who = credential_pointer(keys_, found);
   if (who->allows_action(action.name)) return std::nullopt;
   return kinesis_error{"AccessDeniedException",
                        "User: " + who->access_key +
@@ -177,15 +190,15 @@ kinesis_outcome kinesis_door::authorize(const gate_request& request, const kines
 }
 
 void kinesis_door::dispatch(std::shared_ptr<http_exchange> exchange, const kinesis_action& action,
-                            wire_encoding encoding, const credential* who) {
+                            wire_encoding encoding, credential_pointer who) {
   switch (action.kind) {
     case action_kind::put_record:
     case action_kind::put_records:
       return puts_->handle(std::move(exchange), encoding, action.kind == action_kind::put_records,
-                           who, monotonic_us());
+                           std::move(who), monotonic_us());
     case action_kind::call:
     case action_kind::subscribe:
-      return call(std::move(exchange), action, encoding, who);
+      return call(std::move(exchange), action, encoding, std::move(who));
     case action_kind::unsupported:
       return answer_kinesis(
           *exchange, encoding,
@@ -195,7 +208,7 @@ void kinesis_door::dispatch(std::shared_ptr<http_exchange> exchange, const kines
 }
 
 void kinesis_door::call(std::shared_ptr<http_exchange> exchange, const kinesis_action& action,
-                        wire_encoding encoding, const credential* who) {
+                        wire_encoding encoding, credential_pointer who) {
   const mutable_byte_view body = exchange->request().body;
   if (body.size() > call_bytes_max)
     return answer_kinesis(*exchange, encoding,
@@ -231,7 +244,7 @@ void kinesis_door::call(std::shared_ptr<http_exchange> exchange, const kinesis_a
               id, waiting_call{.exchange = std::move(exchange),
                                .encoding = encoding,
                                .action = &action,
-                               .who = who,
+                               .who = std::move(who),
                                .input = std::make_shared<const wire_value>(*std::move(input)),
                                .wait_until_us = wait_ms == 0 ? 0 : monotonic_us() + wait_ms * 1000})
           .first->second;
@@ -258,7 +271,7 @@ bool kinesis_door::run_call(std::uint64_t id) {
                      .out = out,
                      .now_us = wall_us(),
                      .action = action->name,
-                     .who = who,
+                     .who = who.get(),
                      .end = waits ? &answer->end : nullptr};
     if (action->kind == action_kind::subscribe) {
       subscription_start start;

@@ -39,7 +39,7 @@ struct kinesis_door_parts {
   batch_sink& sink;
   worker_pool& workers;
   subscription_book& subscriptions;
-  const credential_set* credentials = nullptr;  ///< null: every signature is good
+  const credential_store* credentials = nullptr;  ///< null: every signature is good
   /// Bytes of answers that clients have not taken: http_gate_options::unsent.
   const std::atomic<std::uint64_t>& unsent;
 };
@@ -62,9 +62,9 @@ class kinesis_door final : public http_agent {
 
  private:
   void dispatch(std::shared_ptr<http_exchange> exchange, const kinesis_action& action,
-                wire_encoding encoding, const credential* who);
+                wire_encoding encoding, credential_pointer who);
   void call(std::shared_ptr<http_exchange> exchange, const kinesis_action& action,
-            wire_encoding encoding, const credential* who);
+            wire_encoding encoding, credential_pointer who);
   /// Has a worker carry the call out. False: too many wait.
   bool run_call(std::uint64_t id);
   struct call_answer;
@@ -73,7 +73,8 @@ class kinesis_door final : public http_agent {
   void start_stream(std::uint64_t id, const kinesis_outcome& failure,
                     const subscription_start& start);
   kinesis_outcome authorize(const gate_request& request, const kinesis_action& action,
-                            const credential*& who);
+                            credential_pointer& who);
+  void take_new_credentials();
   /// Runs `what` on this thread, soon. Thread-safe.
   void post_back(std::function<void()> what);
   int run_posted();
@@ -87,13 +88,15 @@ class kinesis_door final : public http_agent {
   log_news news_{waker_};
   std::unique_ptr<kinesis_fanout> fanout_;
   kinesis_waits waits_;
-  std::optional<sigv4_verifier> verifier_;
+  std::uint64_t keys_version_ = 0;  // of the store
+  std::shared_ptr<const credential_set> keys_;
+  std::optional<sigv4_verifier> verifier_;  // of keys_
 
   struct waiting_call {
     std::shared_ptr<http_exchange> exchange;
     wire_encoding encoding = wire_encoding::json;
     const kinesis_action* action = nullptr;
-    const credential* who = nullptr;
+    credential_pointer who;
     std::shared_ptr<const wire_value> input;
     std::uint64_t wait_until_us = 0;  // for records, when there are none; 0: not at all
   };

@@ -251,9 +251,8 @@ kinesis_fanout::event kinesis_fanout::make_event(wire_encoding encoding,
   out.begin_map();
   out.name("Records");
   out.begin_list();
-  const bool is_encrypted = !service_.registry.get(where.stream)->key_id.empty();
   for (const stored_record& one : chunk->records)
-    write_stored_record(out, *shard, one, is_encrypted);
+    write_stored_record(out, *shard, one);
   out.end_list();
   if (!chunk->records.empty()) {
     const stored_record& last = chunk->records.back();

@@ -21,6 +21,7 @@ class port_parts final : public kinesis_port {
                  .tokens = tokens_,
                  .options = options_.kinesis,
                  .quotas = options.kinesis.compat_limits ? &quotas_ : nullptr},
+        credentials_(options.credentials),
         workers_(options.workers, waiting_jobs_max) {
     kinesis_door_options wanted;
     wanted.check_host = options.is_loopback && options.credentials.all.empty();
@@ -31,7 +32,7 @@ class port_parts final : public kinesis_port {
               .sink = streams,
               .workers = workers_,
               .subscriptions = subscriptions_,
-              .credentials = options_.credentials.all.empty() ? nullptr : &options_.credentials,
+              .credentials = options.credentials.all.empty() ? nullptr : &credentials_,
               .unsent = *options_.gate.unsent},
           wanted));
   }
@@ -51,6 +52,7 @@ class port_parts final : public kinesis_port {
   void set_identity(std::shared_ptr<const tls_identity> identity) override {
     gate_->set_identity(std::move(identity));
   }
+  void set_credentials(credential_set keys) override { credentials_.replace(std::move(keys)); }
   std::vector<const counter_set*> counters() const override {
     std::vector<const counter_set*> out;
     for (const auto& one : doors_)
@@ -69,6 +71,7 @@ class port_parts final : public kinesis_port {
   kinesis_registry registry_;
   quota_book quotas_;
   const kinesis_service service_;
+  credential_store credentials_;
   worker_pool workers_;
   subscription_book subscriptions_;
   std::vector<std::unique_ptr<kinesis_door>> doors_;

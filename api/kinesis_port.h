@@ -21,7 +21,7 @@ struct kinesis_port_options {
   std::uint32_t workers = 4;     ///< for what may wait for the disk
   std::uint64_t body_bytes = 0;  ///< arena for all request bodies together
   bool is_loopback = true;       ///< then the Host header has to name this machine
-  credential_set credentials;    ///< empty: every signature is good
+  credential_set credentials;    ///< at the start; empty: every signature is good, for ever
   kinesis_options kinesis;
 };
 
@@ -36,6 +36,9 @@ class kinesis_port {
   virtual http_gate_counters gate_counters() const = 0;
   /// The TLS of connections from now on. Thread-safe.
   virtual void set_identity(std::shared_ptr<const tls_identity> identity) = 0;
+  /// The keys of requests from now on; what is under way goes on under its own. Not without keys at
+  /// the start. Thread-safe.
+  virtual void set_credentials(credential_set keys) = 0;
   /// Of each door.
   virtual std::vector<const counter_set*> counters() const = 0;
   /// No new requests; what was taken becomes durable and is answered; threads end.

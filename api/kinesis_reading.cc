@@ -64,8 +64,7 @@ std::uint64_t payload_bytes(const read_chunk& chunk) {
   return bytes;
 }
 
-void write_records(wire_writer& out, const read_chunk& chunk, const shard_info& shard,
-                   bool is_encrypted) {
+void write_records(wire_writer& out, const read_chunk& chunk, const shard_info& shard) {
   std::size_t bytes = 256;
   for (const stored_record& one : chunk.records)
     bytes += one.record.record_bytes() * 4 / 3 + 192;
@@ -74,14 +73,13 @@ void write_records(wire_writer& out, const read_chunk& chunk, const shard_info& 
   out.name("Records");
   out.begin_list();
   for (const stored_record& one : chunk.records)
-    write_stored_record(out, shard, one, is_encrypted);
+    write_stored_record(out, shard, one);
   out.end_list();
 }
 
 }  // namespace
 
-void write_stored_record(wire_writer& out, const shard_info& shard, const stored_record& one,
-                         bool is_encrypted) {
+void write_stored_record(wire_writer& out, const shard_info& shard, const stored_record& one) {
   sequence_number::digits digits;
   out.begin_map();
   out.plain("SequenceNumber",
@@ -92,7 +90,7 @@ void write_stored_record(wire_writer& out, const shard_info& shard, const stored
   out.name("Data");
   out.blob(one.record.data());
   out.text("PartitionKey", one.record.key());
-  if (is_encrypted) out.plain("EncryptionType", "KMS");
+  if (one.is_encrypted) out.plain("EncryptionType", "KMS");
   out.end_map();
 }
 
@@ -209,7 +207,7 @@ kinesis_outcome get_records(action_call& call) {
   if (call.end != nullptr && chunk->records.empty() && chunk->behind_us == 0 && shard->is_open())
     *call.end = {.stream = stream.id(), .shard = shard->shard, .next = next, .log = stream.at.log};
   wire_writer& out = call.out;
-  write_records(out, *chunk, *shard, !stream.extra->key_id.empty());
+  write_records(out, *chunk, *shard);
   out.integer("MillisBehindLatest", static_cast<std::int64_t>(chunk->behind_us / 1000));
   if (!shard->is_open() && next >= stream.at.log->durable_end(shard->shard)) {
     write_child_shards(out, *stream.at.description, shard->shard);

@@ -187,8 +187,7 @@ kinesis_outcome find_position(const action_call& call, const named_stream& strea
                               record_index& into);
 /// The children of a closed shard: {ShardId, ParentShards, HashKeyRange} each.
 void write_child_shards(wire_writer& out, const stream_description& stream, shard_index parent);
-/// One entry of Records.
-void write_stored_record(wire_writer& out, const shard_info& shard, const stored_record& one,
-                         bool is_encrypted);
+/// One entry of Records; its EncryptionType is that of its block, whatever the stream's is now.
+void write_stored_record(wire_writer& out, const shard_info& shard, const stored_record& one);
 
 }  // namespace millrace

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include "api/kinesis_service.h"
+#include "api/quota_book.h"
+#include "base/clock.h"
 #include "base/limits.h"
 
 namespace millrace {
@@ -111,6 +113,13 @@ kinesis_outcome update_stream_mode(action_call& call) {
   named_stream stream;
   MILLRACE_KINESIS_TRY(find_active_stream(call, stream));
   const bool on_demand = call.find("StreamModeDetails")->find("StreamMode")->text == "ON_DEMAND";
+  quota_book* const quotas = call.service.quotas;
+  if (quotas != nullptr && on_demand != stream.extra->on_demand &&
+      !quotas->take_mode_change(stream.id(), monotonic_us()))
+    return limit_exceeded(
+        fmt::format("The mode of stream {} under account {} has been changed twice in the last 24 "
+                    "hours.",
+                    stream.name(), call.service.options.account));
   MILLRACE_KINESIS_TRY(
       call.service.registry.change(stream.id(), [&](kinesis_stream& into) -> kinesis_outcome {
         into.on_demand = on_demand;

@@ -151,4 +151,11 @@ stream_state kinesis_registry::state(stream_id id, std::uint64_t now_us) const {
   return found->second.state;
 }
 
+std::size_t kinesis_registry::count(stream_state state, std::uint64_t now_us) const {
+  std::shared_lock lock(mutex_);
+  return static_cast<std::size_t>(std::count_if(
+      entries_.begin(), entries_.end(),
+      [&](const auto& one) { return one.second.state == state && now_us < one.second.until_us; }));
+}
+
 }  // namespace millrace

@@ -62,6 +62,8 @@ class kinesis_registry {
   /// themselves and are not stored.
   void set_state(stream_id id, stream_state state, std::uint64_t until_us);
   stream_state state(stream_id id, std::uint64_t now_us) const;
+  /// Streams that are shown so.
+  std::size_t count(stream_state state, std::uint64_t now_us) const;
 
  private:
   struct entry {

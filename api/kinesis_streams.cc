@@ -13,6 +13,7 @@ constexpr std::int64_t on_demand_shards = 4;
 constexpr std::size_t shards_a_page = 100;
 constexpr std::int64_t streams_a_page = 100;
 constexpr std::int64_t on_demand_limit = 50;
+constexpr std::size_t creating_limit = 5;
 
 void write_mode(wire_writer& out, const kinesis_stream& extra) {
   out.name("StreamModeDetails");
@@ -63,6 +64,16 @@ kinesis_outcome check_on_demand_limit(const action_call& call) {
   return limit_exceeded(
       fmt::format("Account {} has {} streams in ON_DEMAND mode, which is the limit.",
                   call.service.options.account, on_demand_limit));
+}
+
+kinesis_outcome check_creating_limit(const action_call& call) {
+  if (!call.service.options.compat_limits ||
+      call.service.registry.count(stream_state::creating, call.now_us) < creating_limit)
+    return std::nullopt;
+  return limit_exceeded(
+      fmt::format("Account {} has {} streams in the CREATING state, which is the "
+                  "limit.",
+                  call.service.options.account, creating_limit));
 }
 
 std::uint32_t total_open_shards(const std::vector<stream_status>& streams) {
@@ -123,6 +134,7 @@ kinesis_outcome create_stream(action_call& call) {
     return in_use(fmt::format("Stream {} under account {} already exists.", name,
                               call.service.options.account));
 
+  MILLRACE_KINESIS_TRY(check_creating_limit(call));
   MILLRACE_KINESIS_TRY(check_shard_limit(call, static_cast<std::uint64_t>(shards)));
   if (on_demand) MILLRACE_KINESIS_TRY(check_on_demand_limit(call));
 

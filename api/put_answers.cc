@@ -27,8 +27,8 @@ struct put_answers::pending {
   std::uint32_t index = 0;
   bool is_used = false;
   bool many = false;
-  const credential* who = nullptr;
-  bool is_encrypted = false;
+  credential_pointer who;
+  bool is_encrypted = false;  // all that is stored of it; until something is, what the stream says
   std::shared_ptr<http_exchange> exchange;  // null: answered, or the client was let go
   body_room room;
   std::uint32_t references = 0;  // batches that hold the room
@@ -48,6 +48,7 @@ struct put_answers::pending {
   std::size_t appended = 0;
   std::size_t answered = 0;
   std::size_t failed = 0;
+  std::size_t stored = 0;
   outcome failure = outcome::pending;  // of the last record that failed
   wire_encoding encoding = wire_encoding::json;
   std::optional<wire_writer> out;
@@ -76,7 +77,7 @@ put_answers::pending& put_answers::take_slot() {
   free_.pop_back();
   one.is_used = true;
   one.references = 0;
-  one.appended = one.answered = one.failed = 0;
+  one.appended = one.answered = one.failed = one.stored = 0;
   one.failure = outcome::pending;
   one.throttled_records.clear();
   one.told = one.results = 0;
@@ -88,6 +89,7 @@ void put_answers::free_slot(pending& one) {
   one.is_used = false;
   one.exchange.reset();
   one.room.reset();
+  one.who.reset();
   one.out.reset();
   free_.push_back(one.index);
   --in_use_;
@@ -100,14 +102,14 @@ void put_answers::refuse(pending& one, const kinesis_error& failure) {
 }
 
 void put_answers::handle(std::shared_ptr<http_exchange> exchange, wire_encoding encoding, bool many,
-                         const credential* who, std::uint64_t now_us) {
+                         credential_pointer who, std::uint64_t now_us) {
   pending& one = take_slot();
   const mutable_byte_view body = exchange->request().body;
   one.exchange = std::move(exchange);
   one.room = one.exchange->take_body();
   one.encoding = encoding;
   one.many = many;
-  one.who = who;
+  one.who = std::move(who);
   one.arrived_us = now_us;
   kinesis_outcome failure = decode_put(encoding, many, body, one.request);
   if (!failure) failure = prepare(one);
@@ -141,7 +143,7 @@ kinesis_outcome put_answers::prepare(pending& one) {
                          .out = nothing,
                          .now_us = wall_us(),
                          .action = one.many ? "PutRecords" : "PutRecord",
-                         .who = one.who};
+                         .who = one.who.get()};
   named_stream stream;
   MILLRACE_KINESIS_TRY(find_stream(call, stream));
   if (stream.state == stream_state::creating || stream.state == stream_state::deleting)
@@ -291,6 +293,9 @@ void put_answers::batch_finished(const record_batch& batch, std::uint64_t) {
 void put_answers::add_results(pending& one, const record_batch& batch, std::size_t first,
                               const batch_entry& entry) {
   if (!one.exchange) return;
+  // Its batches may lie on both sides of a change.
+  one.is_encrypted = batch.is_encrypted && (one.is_encrypted || one.stored == 0);
+  one.stored += entry.record_count;
   const auto arrival_s = static_cast<std::uint32_t>(batch.arrival_us / 1'000'000);
   wire_writer& out = *one.out;
   sequence_number::digits digits;

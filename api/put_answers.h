@@ -23,7 +23,7 @@ class put_answers final : public batch_observer, public buffer_owner {
 
   /// Takes over the request and its body.
   void handle(std::shared_ptr<http_exchange> exchange, wire_encoding encoding, bool many,
-              const credential* who, std::uint64_t now_us);
+              credential_pointer who, std::uint64_t now_us);
   /// Appends what found no room before. Returns how much it did.
   int do_work(std::uint64_t now_us);
   bool is_empty() const { return in_use_ == 0; }

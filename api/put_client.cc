@@ -150,7 +150,8 @@ std::vector<put_result> read_put_answer(const http_reply& reply, std::size_t cou
 }
 
 put_client::put_client(const put_client_options& options)
-    : options_(options), connection_(http_client::create(options.host, options.port)) {}
+    : options_(options),
+      connection_(http_client::create(options.host, options.port, options.trust)) {}
 
 status put_client::connect(std::uint64_t timeout_us) {
   return connection_->connect(timeout_us);

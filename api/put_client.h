@@ -20,6 +20,7 @@ namespace millrace {
 struct put_client_options {
   std::string host;
   std::uint16_t port = 0;
+  std::shared_ptr<http_trust> trust{};  ///< https; null: http
   std::string stream;
   std::optional<credential> who;  ///< none: requests are not signed
   std::string region = "us-east-1";

@@ -116,10 +116,17 @@ bool quota_book::take_call(std::string_view action, std::uint64_t now_us) {
 }
 
 bool quota_book::take_reshard(stream_id stream, std::uint64_t now_us) {
-  constexpr double calls = 10;
+  return take_daily(stream, quota::reshards, 10, now_us);
+}
+
+bool quota_book::take_mode_change(stream_id stream, std::uint64_t now_us) {
+  return take_daily(stream, quota::mode_changes, 2, now_us);
+}
+
+bool quota_book::take_daily(stream_id stream, quota of, double calls, std::uint64_t now_us) {
   constexpr double day_s = 24 * 3600;
   std::lock_guard lock(mutex_);
-  token_bucket& of_calls = bucket({stream, whole_stream, quota::reshards}, now_us);
+  token_bucket& of_calls = bucket({stream, whole_stream, of}, now_us);
   if (!of_calls.has(1, calls / day_s, calls, now_us)) return false;
   of_calls.take(1);
   return true;

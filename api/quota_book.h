@@ -50,6 +50,8 @@ class quota_book {
   bool take_call(std::string_view action, std::uint64_t now_us);
   /// UpdateShardCount: ten in 24 hours a stream.
   bool take_reshard(stream_id stream, std::uint64_t now_us);
+  /// UpdateStreamMode: two in 24 hours a stream.
+  bool take_mode_change(stream_id stream, std::uint64_t now_us);
 
  private:
   enum class quota : std::uint8_t {
@@ -58,7 +60,8 @@ class quota_book {
     read_bytes,
     reads,
     iterators,
-    reshards
+    reshards,
+    mode_changes
   };
   struct place {
     stream_id stream{};
@@ -67,6 +70,7 @@ class quota_book {
     friend auto operator<=>(const place&, const place&) = default;
   };
   token_bucket& bucket(const place& where, std::uint64_t now_us);
+  bool take_daily(stream_id stream, quota of, double calls, std::uint64_t now_us);
   bool take_records(stream_id stream, std::uint32_t shard, double rate, std::uint64_t bytes,
                     std::uint64_t now_us);
 

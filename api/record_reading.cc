@@ -50,16 +50,8 @@ void append_members(std::string& out, const shard_info& shard, const stored_reco
   out += std::to_string(one.arrival_us);
   out += ",\"key\":";
   append_json_string(out, one.record.key());
-  const byte_view data = one.record.data();
-  const std::string_view text(reinterpret_cast<const char*>(data.data()), data.size());
-  if (is_utf8(text)) {
-    out += ",\"data\":";
-    append_json_string(out, text);
-  } else {
-    out += ",\"data_base64\":\"";
-    append_base64(out, data);
-    out += '"';
-  }
+  out += ',';
+  append_data_member(out, one.record.data());
 }
 
 /// One read over all shards of a cursor.

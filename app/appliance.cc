@@ -233,12 +233,29 @@ result<std::shared_ptr<const tls_identity>> appliance::load_identity() const {
   return tls_identity::create(certificate, key);
 }
 
-result<std::string> appliance::reload() {
-  if (!kinesis_ || options_.tls_certificate.empty()) return std::string();
-  MILLRACE_ASSIGN(auto identity, load_identity());
-  std::string whose = identity->description();
-  kinesis_->set_identity(std::move(identity));
-  return whose;
+result<credential_set> appliance::load_credentials() const {
+  if (options_.credentials.empty()) return credential_set();
+  MILLRACE_ASSIGN(const std::string text,
+                  read_secret_file("credentials file", options_.credentials));
+  return parse_credentials(text, options_.credentials);
+}
+
+result<appliance::reloaded> appliance::reload() {
+  reloaded out;
+  if (!kinesis_) return out;
+  std::shared_ptr<const tls_identity> identity;
+  if (!options_.tls_certificate.empty()) {
+    MILLRACE_ASSIGN(identity, load_identity());
+  }
+  MILLRACE_ASSIGN(credential_set keys, load_credentials());
+  // Both are good: nothing can go wrong between them.
+  if (identity) {
+    out.certificate = identity->description();
+    kinesis_->set_identity(std::move(identity));
+  }
+  out.credentials = keys.all.size();
+  if (out.credentials > 0) kinesis_->set_credentials(std::move(keys));
+  return out;
 }
 
 status appliance::start_kinesis() {
@@ -260,11 +277,7 @@ status appliance::start_kinesis() {
   wanted.kinesis.compat_limits = options_.compat_limits == "on";
   if (wanted.kinesis.compat_limits) wanted.kinesis.shard_limit = aws_shard_limit(options_.region);
   wanted.kinesis.state_change_us = options_.state_change_ms * 1000;
-  if (!options_.credentials.empty()) {
-    MILLRACE_ASSIGN(const std::string text,
-                    read_secret_file("credentials file", options_.credentials));
-    MILLRACE_ASSIGN(wanted.credentials, parse_credentials(text, options_.credentials));
-  }
+  MILLRACE_ASSIGN(wanted.credentials, load_credentials());
   MILLRACE_ASSIGN(kinesis_, kinesis_port::start(wanted, *memory_, *pipeline_));
   for (const counter_set* each : kinesis_->counters())
     registry_.attach(*each);

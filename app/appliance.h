@@ -38,10 +38,14 @@ class appliance {
   static result<std::unique_ptr<appliance>> start(const serve_options& options);
   ~appliance();
 
-  /// Reads the files of the TLS certificate and its key again; connections from now on get them.
-  /// When they are no good, those in use stay. Returns whose certificate it is; empty: there is no
-  /// TLS.
-  result<std::string> reload();
+  /// What was read again.
+  struct reloaded {
+    std::string certificate;      ///< whose it is; empty: there is no TLS
+    std::size_t credentials = 0;  ///< access keys; 0: there is no file of them
+  };
+  /// Reads the files of the TLS certificate, its key and the credentials again: connections and
+  /// requests from now on get them. When one of them is no good, all of those in use stay.
+  result<reloaded> reload();
   /// From now on /readyz says 503; everything still works.
   void begin_stopping();
   /// No new sessions and records; what is in flight becomes durable and is acked; threads end.
@@ -65,6 +69,7 @@ class appliance {
                   const std::vector<raw_listener_options>& raw, std::uint64_t buffer_bytes);
   status start_kinesis();
   result<std::shared_ptr<const tls_identity>> load_identity() const;
+  result<credential_set> load_credentials() const;
   status start_admin();
 
   // In the order of construction; destroyed the other way round.

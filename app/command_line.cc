@@ -64,7 +64,9 @@ void add_serve(CLI::App& serve, parsed& into) {
 
 void add_produce(CLI::App& produce, parsed& into) {
   produce_options& o = into.produce;
-  produce.add_option("--to", o.to, "where the server takes records: udp://H:P or http://H:P")
+  produce
+      .add_option("--to", o.to,
+                  "where the server takes records: udp://H:P, http://H:P or https://H:P")
       ->envname("MILLRACE_TO");
   produce.add_option("--stream", o.stream, "the stream to send to")->required();
 
@@ -104,6 +106,8 @@ void add_produce(CLI::App& produce, parsed& into) {
       "http: file of access keys; without it AWS_ACCESS_KEY_ID and so on, or no signature");
   produce.add_option("--access-key", o.access_key, "http: the key of that file (its first)")
       ->needs(credentials);
+  produce.add_option("--ca", o.ca, "https: PEM file of who vouches for the server (the machine's)");
+  produce.add_flag("--insecure", o.insecure, "https: do not ask who the server is");
   produce.add_option("--region", o.region, "http: region to sign for (AWS_REGION, us-east-1)");
   produce.add_option("--connections", o.connections, "http: requests at once");
   produce.add_option("--request-records", o.request_records, "http: records of a request");
@@ -178,6 +182,9 @@ void add_tail(CLI::App& tail, parsed& into) {
   tail.add_option("--format", o.format,
                   "json: an object a line; raw: a record's data alone; table: windows in columns")
       ->check(CLI::IsMember({"json", "raw", "table"}));
+  tail.add_flag("--deaggregate", o.deaggregate,
+                "the records that the KPL has put into one, each for itself")
+      ->needs(stream);
   tail.add_option("--limit", o.limit, "stop after so many records or rows; 0: no limit");
   tail.add_flag("--follow", o.follow,
                 "wait for more at the end (true); --follow=false: stop there");

@@ -380,7 +380,7 @@ int produce_run::run() {
   }
   const auto target = parse_target(options_.to);
   if (!target.ok()) return complain(target.failure(), exit_usage);
-  if (target->by == produce_target::protocol::http) {
+  if (target->by != produce_target::protocol::udp) {
     auto over_http = http_options(options_, *target);
     if (!over_http.ok()) return complain(over_http.failure(), exit_usage);
     over_http_ = *std::move(over_http);

@@ -12,7 +12,7 @@ namespace millrace {
 
 struct produce_options {
   std::string to =
-      "udp://127.0.0.1:4567";  ///< udp:// or http://HOST:PORT; IPv6 as udp://[::1]:4567
+      "udp://127.0.0.1:4567";  ///< udp://, http:// or https://HOST:PORT; IPv6 as udp://[::1]:4567
   std::string stream;
 
   // What is sent: exactly one of file and generate.
@@ -42,6 +42,8 @@ struct produce_options {
   // Over HTTP: who signs, and how requests are made.
   std::string credentials;  ///< file as of serve; empty: AWS_ACCESS_KEY_ID and so on, or unsigned
   std::string access_key;   ///< which key of that file; empty: its first
+  std::string ca;           ///< https: PEM file of who vouches; empty: whom this machine trusts
+  bool insecure = false;    ///< https: whatever certificate the server has
   std::string region;       ///< empty: AWS_REGION, AWS_DEFAULT_REGION, us-east-1
   std::uint32_t connections = 4;
   std::uint32_t request_records = 500;

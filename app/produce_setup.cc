@@ -1,9 +1,11 @@
 #include "app/produce_setup.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <fstream>
 #include <optional>
+#include <utility>
 
 #include "api/put_request.h"
 #include "app/keys_file.h"
@@ -56,15 +58,15 @@ uint128 to_number(const std::uint8_t* bytes) {
 }  // namespace
 
 result<produce_target> parse_target(std::string_view to) {
+  using protocol = produce_target::protocol;
+  constexpr std::array<std::pair<std::string_view, protocol>, 3> schemes{
+      {{"udp://", protocol::udp}, {"http://", protocol::http}, {"https://", protocol::https}}};
   const std::string given = "--to '" + std::string(to) + "': ";
-  constexpr std::string_view udp = "udp://";
-  constexpr std::string_view http = "http://";
-  if (to.starts_with("https://"))
-    return error(error_code::unsupported, given + "https is not supported yet");
-  const bool is_http = to.starts_with(http);
-  if (!is_http && !to.starts_with(udp))
-    return refuse(given + "it must be udp://HOST:PORT or http://HOST:PORT");
-  std::string_view rest = to.substr(is_http ? http.size() : udp.size());
+  const auto* const scheme = std::find_if(
+      schemes.begin(), schemes.end(), [&](const auto& one) { return to.starts_with(one.first); });
+  if (scheme == schemes.end())
+    return refuse(given + "it must be udp://HOST:PORT, http://HOST:PORT or https://HOST:PORT");
+  std::string_view rest = to.substr(scheme->first.size());
   if (rest.ends_with('/')) rest.remove_suffix(1);
   const std::size_t colon = rest.rfind(':');
   if (colon == rest.npos || colon == 0) return refuse(given + "there is no port, as in HOST:PORT");
@@ -74,9 +76,7 @@ result<produce_target> parse_target(std::string_view to) {
                   parse_number("the port of --to", rest.substr(colon + 1), 65'535));
   if (port == 0) return refuse(given + "port 0 is nobody's");
   return produce_target{
-      .by = is_http ? produce_target::protocol::http : produce_target::protocol::udp,
-      .host = std::string(host),
-      .port = static_cast<std::uint16_t>(port)};
+      .by = scheme->second, .host = std::string(host), .port = static_cast<std::uint16_t>(port)};
 }
 
 result<std::optional<credential>> find_credential(const produce_options& options) {
@@ -118,6 +118,12 @@ result<kinesis_producer_options> http_options(const produce_options& options,
   kinesis_producer_options out;
   out.target.host = target.host;
   out.target.port = target.port;
+  if (target.by == produce_target::protocol::https) {
+    out.target.trust = http_trust::in_anybody();
+    if (!options.insecure) {
+      MILLRACE_ASSIGN(out.target.trust, http_trust::by_certificate(options.ca));
+    }
+  }
   out.target.stream = options.stream;
   for (const std::string& region :
        {options.region, environment("AWS_REGION"), environment("AWS_DEFAULT_REGION")}) {
@@ -186,6 +192,10 @@ status check(const produce_options& options) {
   if (options.file == "-" && options.loop != 1) {
     return refuse("--loop: standard input cannot be read a second time");
   }
+  if (!options.to.starts_with("https://") && (options.insecure || !options.ca.empty()))
+    return refuse("--ca and --insecure are for --to https://");
+  if (options.insecure && !options.ca.empty())
+    return refuse("--insecure asks nobody, so there is no use for --ca");
   if (options.rate < 0) return refuse("--rate is below 0");
   if (options.seconds < 0) return refuse("--seconds is below 0");
   return {};

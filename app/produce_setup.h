@@ -14,19 +14,19 @@
 namespace millrace {
 
 struct produce_target {
-  enum class protocol : std::uint8_t { udp, http };
+  enum class protocol : std::uint8_t { udp, http, https };
   protocol by = protocol::udp;
   std::string host;
   std::uint16_t port = 0;
 };
 
-/// "udp://HOST:PORT" or "http://HOST:PORT". `unsupported` for https://, which is not there yet.
+/// "udp://HOST:PORT", "http://HOST:PORT" or "https://HOST:PORT".
 result<produce_target> parse_target(std::string_view to);
 
 /// The key to sign with: of options.credentials, else of the environment (AWS_ACCESS_KEY_ID,
 /// AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN); none when neither says.
 result<std::optional<credential>> find_credential(const produce_options& options);
-/// Options for a target of HTTP.
+/// Options for a target of HTTP, with TLS or without.
 result<kinesis_producer_options> http_options(const produce_options& options,
                                               const produce_target& target);
 

@@ -89,11 +89,13 @@ void print_endpoints(const serve_options& options, appliance& running) {
 }
 
 void reload(appliance& running) {
-  const auto whose = running.reload();
-  if (!whose.ok())
+  const auto now = running.reload();
+  if (!now.ok())
     return log_event(log_level::error, "not reloaded, what is in use stays",
-                     {{"reason", whose.failure().message()}});
-  log_event(log_level::info, "reloaded", {{"certificate", whose->empty() ? "none" : *whose}});
+                     {{"reason", now.failure().message()}});
+  log_event(log_level::info, "reloaded",
+            {{"certificate", now->certificate.empty() ? "none" : now->certificate},
+             {"access_keys", now->credentials == 0 ? "none" : std::to_string(now->credentials)}});
 }
 
 }  // namespace

@@ -58,9 +58,10 @@ constexpr std::array settings{
     serve_setting{"http_bytes", "BYTES",
                   "memory for request bodies between arrival and log, besides arena_bytes", bytes,
                   &s::http_bytes},
-    serve_setting{"credentials", "FILE",
-                  "access keys of the Kinesis API; with it, requests have to be signed", text,
-                  &s::credentials},
+    serve_setting{
+        "credentials", "FILE",
+        "access keys of the Kinesis API: requests have to be signed; read again on SIGHUP", text,
+        &s::credentials},
     serve_setting{"tls_certificate", "FILE",
                   "certificate chain (PEM): the Kinesis API then speaks TLS; read again on SIGHUP",
                   text, &s::tls_certificate},

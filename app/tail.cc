@@ -1,10 +1,12 @@
 #include "app/tail.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <vector>
 
 #include <fmt/format.h>
 
-#include "api/admin_json.h"
+#include "api/record_lines.h"
 #include "app/admin_client.h"
 
 namespace millrace {
@@ -62,19 +64,27 @@ class tail {
     while (!body.empty()) {
       const std::size_t end = body.find('\n');
       if (end == std::string_view::npos) break;
-      const std::string_view line = body.substr(0, end + 1);
+      const std::string_view line = body.substr(0, end);
       body.remove_prefix(end + 1);
-      MILLRACE_ASSIGN(const record_line parsed, parse_record_line(line.substr(0, end), raw));
+      MILLRACE_ASSIGN(const record_line parsed, parse_record_line(line, raw));
       if (parsed.is_cursor) return parsed;
-      if (raw) {
-        std::fwrite(parsed.data.data(), 1, parsed.data.size(), stdout);
-        std::fputc('\n', stdout);
-      } else {
-        std::fwrite(line.data(), 1, line.size(), stdout);
+      std::vector<record_part> parts;
+      if (options_.deaggregate) {
+        MILLRACE_ASSIGN(parts, split_record_line(line));
       }
-      ++printed_;
+      for (const record_part& one : parts)
+        print_one(raw ? one.data : one.line);
+      if (parts.empty()) print_one(raw ? std::string_view(parsed.data) : line);
     }
     return error(error_code::io, "the server's answer ends too early");
+  }
+
+  /// Those within a record may be more than are left to print.
+  void print_one(std::string_view text) {
+    if (is_full()) return;
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fputc('\n', stdout);
+    ++printed_;
   }
 
   const tail_options options_;

@@ -18,7 +18,8 @@ struct tail_options {
                                       ///< or a time, of a view an ordinal
   std::string format;                 ///< json (of a stream the default): an object a line; raw
                                       ///< (streams): the data, a line each; table (views)
-  std::uint64_t limit = 0;            ///< stop after so many; 0: no limit
+  std::uint64_t limit = 0;            ///< stop after so many are printed; 0: no limit
+  bool deaggregate = false;           ///< streams: the records in those of the KPL, one by one
   bool follow = true;                 ///< wait for more at the end
 };
 

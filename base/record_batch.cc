@@ -38,6 +38,7 @@ void record_batch::clear() {
   run.clear();
   rank.clear();
   arrival_us = 0;
+  is_encrypted = false;
   device = nullptr;
   result = outcome::pending;
 }

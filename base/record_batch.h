@@ -113,6 +113,7 @@ class record_batch {
   std::vector<std::uint16_t> run;
   std::vector<std::uint32_t> rank;
   std::uint64_t arrival_us = 0;  ///< wall time given to all records of the batch
+  bool is_encrypted = false;     ///< in the log
   /// What the backend left of the batch on its device, if anything: goes to the block's readers.
   std::shared_ptr<const device_batch> device;
   outcome result = outcome::pending;

@@ -108,18 +108,17 @@ bool holds_records(byte_view bytes, std::uint32_t record_count) {
   return bytes.empty();
 }
 
-bool parse_run(byte_view bytes, record_index first, std::uint32_t record_count, record_index from,
-               std::uint64_t arrival_us, shard_index shard, std::size_t records_max,
+bool parse_run(byte_view bytes, const run_facts& run, record_index from, std::size_t records_max,
                std::uint64_t& bytes_left, std::vector<stored_record>& records) {
   std::size_t at = 0;
-  for (std::uint32_t i = 0; i < record_count; ++i) {
+  for (std::uint32_t i = 0; i < run.record_count; ++i) {
     const std::uint32_t stride = whole_stride(bytes.subspan(at));
     if (stride == 0) return false;
     const record_view record(bytes.data() + at);
-    const record_index index = first.next(i);
+    const record_index index = run.first.next(i);
     if (index >= from) {
       if (records.size() >= records_max || (bytes_left == 0 && !records.empty())) return true;
-      records.push_back({record, index, arrival_us, shard});
+      records.push_back({record, index, run.arrival_us, run.shard, run.is_encrypted});
       bytes_left -= std::min<std::uint64_t>(bytes_left, stride);
     }
     at += stride;

@@ -31,12 +31,20 @@ std::optional<log_format::block_header> parse_block_header(byte_view bytes);
 bool parse_block_meta(const log_format::block_header& header, byte_view front, byte_view back,
                       block_meta& into, const char*& why);
 
+/// What is known of a run besides its bytes.
+struct run_facts {
+  shard_index shard{};
+  record_index first{};
+  std::uint32_t record_count = 0;
+  std::uint64_t arrival_us = 0;
+  bool is_encrypted = false;  ///< in the log; to parse_run() it comes opened
+};
+
 /// Appends the records of a run whose checksum is right, from index `from` on, until `records` has
 /// grown to `records_max` or `bytes_left` (of strides; reduced) is used up: the last record may
 /// exceed it, and the first is always taken when `records` is empty. False when the bytes do not
 /// hold what is promised.
-bool parse_run(byte_view bytes, record_index first, std::uint32_t record_count, record_index from,
-               std::uint64_t arrival_us, shard_index shard, std::size_t records_max,
+bool parse_run(byte_view bytes, const run_facts& run, record_index from, std::size_t records_max,
                std::uint64_t& bytes_left, std::vector<stored_record>& records);
 
 /// Whether the bytes of a run are exactly `record_count` records.

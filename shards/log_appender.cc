@@ -143,12 +143,13 @@ void log_appender::append(record_batch& batch, std::span<const record_ref> order
   if (something) {
     arrival_us_ = std::max(arrival_us_, wall_us);
     batch.arrival_us = arrival_us_;
+    batch.is_encrypted = sealer_ != nullptr;
     for (record_batch::shard_run& run : batch.runs) {
       record_index& next = next_[run.shard];
       run.first = next;
       next = next.next(run.record_count);
     }
-    const block_layout layout = plan_block(batch, sealer_ != nullptr);
+    const block_layout layout = plan_block(batch, batch.is_encrypted);
     MILLRACE_CHECK(layout.block_bytes <= block_bytes_max, "a batch has a maximal size");
     one.block = pool_->take(layout.block_bytes);
     one.block_bytes = static_cast<std::uint32_t>(layout.block_bytes);

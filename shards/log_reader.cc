@@ -245,8 +245,13 @@ result<read_chunk> log_reader::read(shard_index shard, record_index from, std::u
         const std::size_t before = chunk.records.size();
         const std::uint64_t left_before = bytes_left;
         const bool is_whole = crc32c(loaded[j].bytes) == run.crc;
+        const run_facts facts{.shard = shard,
+                              .first = start,
+                              .record_count = run.record_count,
+                              .arrival_us = run.arrival_us,
+                              .is_encrypted = run.cipher != log_format::cipher_none};
         run_bytes plain = loaded[j];
-        if (is_whole && run.cipher != log_format::cipher_none) {
+        if (is_whole && facts.is_encrypted) {
           auto opened = open_run({shared_.stream, shard, start, run.record_count}, plain.bytes);
           // Not to be passed over like damage: with the right key it is there.
           if (!opened.ok() && chunk.records.empty()) return std::move(opened).failure();
@@ -256,9 +261,8 @@ result<read_chunk> log_reader::read(shard_index shard, record_index from, std::u
           }
           plain = *std::move(opened);
         }
-        if (!is_whole ||
-            !parse_run(plain.bytes, start, run.record_count, std::max(from, found->from),
-                       run.arrival_us, shard, records_max, bytes_left, chunk.records)) {
+        if (!is_whole || !parse_run(plain.bytes, facts, std::max(from, found->from), records_max,
+                                    bytes_left, chunk.records)) {
           chunk.records.erase(chunk.records.begin() + static_cast<std::ptrdiff_t>(before),
                               chunk.records.end());
           bytes_left = left_before;

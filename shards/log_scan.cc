@@ -136,8 +136,12 @@ bool log_scan::take_run(const run_entry& run, std::uint64_t arrival_us, byte_vie
   }
   why = "malformed";
   std::uint64_t all = UINT64_MAX;
-  return parse_run(bytes, first, run.record_count, record_index{}, arrival_us, shard, SIZE_MAX, all,
-                   records_);
+  const run_facts facts{.shard = shard,
+                        .first = first,
+                        .record_count = run.record_count,
+                        .arrival_us = arrival_us,
+                        .is_encrypted = run.cipher != cipher_none};
+  return parse_run(bytes, facts, record_index{}, SIZE_MAX, all, records_);
 }
 
 void log_scan::check_continuity(const file& from, const block_meta& meta, const run_entry& run) {

@@ -44,6 +44,7 @@ struct stored_record {
   record_index index;
   std::uint64_t arrival_us;
   shard_index shard;
+  bool is_encrypted;  ///< in the log
 };
 
 struct read_chunk {
@@ -83,9 +84,9 @@ class stream_log {
   /// not blocked).
   virtual bool can_append() const = 0;
   /// Starts making a routed batch durable. The batch's `runs` name shard and record_count, `run`
-  /// and `rank` are filled in; this fills in runs[].first, entries' results and arrival_us
-  /// (wall_us, but never before the previous batch's), copies each record into the block, and
-  /// submits the write. `order`: its records in (run, rank) order. Call only when
+  /// and `rank` are filled in; this fills in runs[].first, entries' results, is_encrypted and
+  /// arrival_us (wall_us, but never before the previous batch's), copies each record into the
+  /// block, and submits the write. `order`: its records in (run, rank) order. Call only when
   /// can_append(), after admit(). A batch with open entries alone is a block without records; one
   /// with nothing pending needs no block and still comes back in order.
   virtual void append(record_batch& batch, std::span<const record_ref> order,

@@ -81,5 +81,15 @@ TEST(quota_book, a_stream_is_resharded_ten_times_a_day) {
   EXPECT_TRUE(book.take_reshard(orders, start_us + 3 * 3600 * second_us));
 }
 
+TEST(quota_book, the_mode_of_a_stream_is_changed_twice_a_day) {
+  quota_book book;
+  EXPECT_TRUE(book.take_mode_change(orders, start_us));
+  EXPECT_TRUE(book.take_mode_change(orders, start_us));
+  EXPECT_FALSE(book.take_mode_change(orders, start_us + 11 * 3600 * second_us));
+  EXPECT_TRUE(book.take_mode_change(stream_id{2}, start_us + 11 * 3600 * second_us));
+  EXPECT_TRUE(book.take_mode_change(orders, start_us + 13 * 3600 * second_us));
+  EXPECT_TRUE(book.take_reshard(orders, start_us)) << "that is another quota";
+}
+
 }  // namespace
 }  // namespace millrace

@@ -165,6 +165,17 @@ class EndToEndTest(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout.decode() + done.stderr.decode())
         return done.stdout.decode()
 
+    def log_of(self, server):
+        with open(server.log.name, encoding="utf-8") as log:
+            return [json.loads(line) for line in log if line.startswith("{")]
+
+    def hang_up(self, server):
+        """SIGHUP, and what the server says to it."""
+        before = len(self.log_of(server))
+        server.process.send_signal(signal.SIGHUP)
+        self.wait_until(lambda: len(self.log_of(server)) > before, "the server answers to SIGHUP")
+        return self.log_of(server)[-1]
+
     def wait_until(self, condition, what):
         end = time.monotonic() + PATIENCE
         while not condition():

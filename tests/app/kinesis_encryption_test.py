@@ -74,6 +74,49 @@ class EncryptionTest(KinesisTest):
                                 f"{self.directory}/keyring")
         self.assertIn("5 records", done.stdout.decode())
 
+    def test_each_record_says_how_it_was_stored_whatever_the_stream_is_now(self):
+        self.create("orders", 1)
+        wanted = []
+
+        def put(kind):
+            one = self.client.put_record(StreamName="orders", PartitionKey="k", Data=b"one")
+            many = self.client.put_records(StreamName="orders", Records=[
+                {"PartitionKey": "k", "Data": b"two"}, {"PartitionKey": "k", "Data": b"three"}])
+            self.assertEqual([one.get("EncryptionType"), many.get("EncryptionType")], [kind] * 2)
+            wanted.extend([kind] * 3)
+
+        def check():
+            records, _ = self.read_shard("orders", harness.shard_name(0))
+            self.assertEqual([r.get("EncryptionType") for r in records], wanted)
+            events = self.client.subscribe_to_shard(
+                ConsumerARN=consumer, ShardId=harness.shard_name(0),
+                StartingPosition={"Type": "TRIM_HORIZON"})["EventStream"]
+            got = []
+            for event in events:
+                got += event["SubscribeToShardEvent"]["Records"]
+                if len(got) >= len(wanted):
+                    break
+            self.assertEqual([r.get("EncryptionType") for r in got], wanted)
+
+        self.start_encryption("orders", "orders-key")
+        put("KMS")
+        self.client.stop_stream_encryption(StreamName="orders", EncryptionType="KMS",
+                                           KeyId="orders-key")
+        put(None)
+        arn = self.client.describe_stream(StreamName="orders")["StreamDescription"]["StreamARN"]
+        consumer = self.client.register_stream_consumer(
+            StreamARN=arn, ConsumerName="fan")["Consumer"]["ConsumerARN"]
+        check()
+        # From the disk, and with the stream encrypted again, it is the same.
+        self.one.kill()
+        self.one.start()
+        self.client = self.connect()
+        self.start_encryption("orders", "next-key")
+        check()
+        put("KMS")
+        self.assertEqual([r.get("EncryptionType") for r in self.read_shard(
+            "orders", harness.shard_name(0))[0]], wanted)
+
     def test_keys_that_cannot_be_used_are_refused_as_kms_does(self):
         self.create("orders", 1)
         for key, code in (("no-key", "KMSNotFoundException"), ("off-key", "KMSDisabledException"),

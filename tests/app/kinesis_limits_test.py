@@ -66,6 +66,19 @@ class LimitsTest(KinesisTest):
                                StreamName="large", ShardCount=1001)
         self.assertIn("would exceed the shard limit", message)
 
+    def test_the_mode_of_a_stream_is_changed_twice_a_day(self):
+        self.create("switched", 1)
+        arn = self.client.describe_stream_summary(
+            StreamName="switched")["StreamDescriptionSummary"]["StreamARN"]
+
+        def change(mode):
+            self.client.update_stream_mode(StreamARN=arn, StreamModeDetails={"StreamMode": mode})
+
+        for mode in ("ON_DEMAND", "ON_DEMAND", "PROVISIONED", "PROVISIONED"):
+            change(mode)  # what is the mode already is no change
+        self.assertIn("twice in the last 24 hours",
+                      self.refused("LimitExceededException", change, "ON_DEMAND"))
+
     def test_produce_slows_down_and_loses_nothing(self):
         self.create("produced", 4)
         done = harness.millrace("produce", "--to", f"http://{self.one.http}", "--stream",
@@ -74,6 +87,30 @@ class LimitsTest(KinesisTest):
         self.assertIn("durable   10000 records", done.stdout.decode())
         self.assertNotIn(" 0 records sent again", done.stdout.decode())
         self.assertEqual(len(self.one.tail("produced", "--from", "trim-horizon")), 10000)
+
+
+class CreatingTest(KinesisTest):
+    def arguments(self):
+        return ["--udp", "off", "--compat-limits", "on", "--state-change-ms", "600000"]
+
+    def try_to_create(self, name):
+        """The message of the refusal, if it is one, but for that of CreateStream's rate."""
+        while True:
+            try:
+                self.client.create_stream(StreamName=name, ShardCount=1)
+                return None
+            except self.client.exceptions.LimitExceededException as refused:
+                message = refused.response["Error"]["Message"]
+                if not message.startswith("Rate exceeded"):
+                    return message
+            time.sleep(0.1)
+
+    def test_five_streams_are_created_at_once(self):
+        for i in range(5):
+            self.assertIsNone(self.try_to_create(f"stream-{i}"))
+        self.assertIn("5 streams in the CREATING state", self.try_to_create("another"))
+        self.client.delete_stream(StreamName="stream-3")
+        self.assertIsNone(self.try_to_create("another"))
 
 
 if __name__ == "__main__":

@@ -19,12 +19,42 @@ DOCUMENT = os.path.join(harness.ROOT, "docs", "kinesis_api.md")
 # A value of another type, for each type of the model.
 WRONG = {"string": 7, "integer": "x", "boolean": "x", "timestamp": "x", "blob": 7, "list": "x",
          "map": "x", "structure": "x"}
-# Of the 2026 model, which Debian's botocore does not have yet; by @aws-sdk/client-kinesis.
-NEWER = ["CreateChannel", "DeleteChannel", "DeleteResourcePolicy", "DescribeAccountSettings",
-         "DescribeChannel", "GetResourcePolicy", "ListChannels", "ListTagsForResource",
-         "PutResourcePolicy", "TagResource", "UntagResource", "UpdateAccountSettings",
-         "UpdateChannel", "UpdateMaxRecordSize", "UpdateStreamRecordDistributionStrategy",
-         "UpdateStreamWarmThroughput"]
+# What the 2026 model has more than Debian's botocore, which does not have it yet: actions and members of
+# @aws-sdk/client-kinesis. Their types are tried; their constraints are not in that package.
+STREAM = ["StreamARN", "StreamId"]
+RESOURCE = ["ResourceARN", "StreamId"]
+NEWER = {
+    **dict.fromkeys((
+        "AddTagsToStream", "DecreaseStreamRetentionPeriod", "DeleteStream", "DescribeStream",
+        "DescribeStreamSummary", "DisableEnhancedMonitoring", "EnableEnhancedMonitoring",
+        "IncreaseStreamRetentionPeriod", "ListShards", "ListTagsForStream", "MergeShards",
+        "RemoveTagsFromStream", "SplitShard", "StartStreamEncryption", "StopStreamEncryption",
+        "UpdateShardCount"), STREAM),
+    **dict.fromkeys(("GetRecords", "GetShardIterator", "PutRecord", "PutRecords"),
+                    [*STREAM, "DryRun"]),
+    **dict.fromkeys(("DeregisterStreamConsumer", "DescribeStreamConsumer", "ListStreamConsumers"),
+                    ["StreamId"]),
+    **dict.fromkeys(("DeleteResourcePolicy", "GetResourcePolicy", "ListTagsForResource"), RESOURCE),
+    **dict.fromkeys(("CreateChannel", "DeleteChannel", "DescribeChannel", "ListChannels",
+                     "UpdateChannel", "DescribeAccountSettings"), []),
+    "CreateStream": ["Tags", "WarmThroughputMiBps", "MaxRecordSizeInKiB",
+                     "RecordDistributionStrategy"],
+    "ListStreams": ["NextToken"],
+    "PutResourcePolicy": [*RESOURCE, "Policy"],
+    "RegisterStreamConsumer": ["StreamId", "Tags"],
+    "SubscribeToShard": ["StreamId", "DryRun"],
+    "TagResource": [*RESOURCE, "Tags"],
+    "UntagResource": [*RESOURCE, "TagKeys"],
+    "UpdateAccountSettings": ["MinimumThroughputBillingCommitment",
+                              "MinimumThroughputBillingCommitment.Status"],
+    "UpdateMaxRecordSize": [*STREAM, "MaxRecordSizeInKiB"],
+    "UpdateStreamMode": ["StreamId", "WarmThroughputMiBps"],
+    "UpdateStreamRecordDistributionStrategy": [*STREAM, "RecordDistributionStrategy"],
+    "UpdateStreamWarmThroughput": [*STREAM, "StreamName", "WarmThroughputMiBps"],
+}
+# Those of them that are no strings.
+NEWER_TYPES = {"DryRun": "boolean", "Tags": "map", "TagKeys": "list", "WarmThroughputMiBps": "integer",
+               "MaxRecordSizeInKiB": "integer", "MinimumThroughputBillingCommitment": "structure"}
 
 
 class Probe:
@@ -65,15 +95,28 @@ def too_much(shape):
             yield ([] if kind == "list" else {}), "length greater than or equal to"
 
 
+def try_type(probe, action, value):
+    status, answer = probe.call(action, value)
+    if answer.get("__type") != "SerializationException":
+        return f"not checked for its type: {status} {answer}"
+    return None
+
+
+def try_newer(probe, action, path):
+    value = WRONG[NEWER_TYPES.get(path, "string")]
+    for name in reversed(path.split(".")):
+        value = {name: value}
+    return try_type(probe, action, value)
+
+
 def try_member(probe, action, path, shape):
     """What the server does with the member: its type, then its constraints."""
     def nest(value):
         for name in reversed(path):
             value = [value] if name == "[]" else {name: value}
         return value
-    status, answer = probe.call(action, nest(WRONG[shape.type_name]))
-    if answer.get("__type") != "SerializationException":
-        return f"not checked for its type: {status} {answer}"
+    if wrong := try_type(probe, action, nest(WRONG[shape.type_name])):
+        return wrong
     for value, words in too_much(shape):
         status, answer = probe.call(action, nest(value))
         text = answer.get("message", "")
@@ -103,7 +146,8 @@ def describe(address):
             gaps.append(f"{action} is unknown to the server")
             continue
         if "is not supported" in answer.get("message", ""):
-            lines.append(f"| `{action}` | answers that it is not supported | |")
+            why = "channels" if "Channel" in action else "AUTO record distribution"
+            lines.append(f"| `{action}` | answers that it is not supported | none: {why}, see above |")
             continue
         checked = []
         if action in model.operation_names and model.operation_model(action).input_shape:
@@ -118,7 +162,12 @@ def describe(address):
             missing = {n for n in needed if f"'{n[0].lower()}{n[1:]}'" not in answer.get("message", "")}
             if missing:
                 gaps.append(f"{action} does not ask for {', '.join(sorted(missing))}: {answer}")
-        lines.append(f"| `{action}` | yes | {', '.join(checked)} |")
+        for path in NEWER.get(action, []):
+            wrong = try_newer(probe, action, path)
+            if wrong:
+                gaps.append(f"{action}.{path}: {wrong}")
+            checked.append(f"`{path}`*")
+        lines.append(f"| `{action}` | yes | {', '.join(checked) or 'it has none'} |")
     return lines, gaps
 
 
@@ -126,10 +175,13 @@ HEAD = """# The Kinesis API: what is supported
 
 Made by `tests/app/kinesis_model.py --write`, which tries every action and every member of the AWS service model (botocore's, as
 in Debian 12) on a running server: each member's type and each of its constraints is checked by the server, with Kinesis' own
-errors. CI compares. What the actions do is tested by AWS' clients in `tests/app/kinesis_test.py`. Actions without
-members here are of the newer model, or have none.
+errors. CI compares. What the actions do is tested by AWS' clients in `tests/app/kinesis_test.py`. Members with a * are of the newer
+model, of `@aws-sdk/client-kinesis`: of them the type is tried.
 
-Not here yet: channels and AUTO record distribution. AWS' quotas are off unless `--compat-limits on`. `StreamId` is
+Not here yet: channels and AUTO record distribution (CreateStream refuses AUTO too). AWS' quotas are off unless `--compat-limits on`
+(`tests/app/kinesis_limits_test.py`): rates of actions, shards and their records, open shards of an account, streams in ON_DEMAND mode,
+five streams in CREATING at once, and in 24 hours ten UpdateShardCount and two changes of mode a stream. Not counted: changes of
+encryption and consumers in CREATING. `StreamId` is
 taken and ignored, `StreamARN` is taken wherever the newer model has it; its region and account are not compared.
 
 ## Waiting for records
@@ -145,6 +197,14 @@ reading has to be longer. With boto3:
 kinesis.meta.events.register("before-send.kinesis.GetRecords",
     lambda request, **_: request.headers.__setitem__("X-Millrace-Wait-Ms", "10000"))
 ```
+
+## Records of the Kinesis Producer Library
+
+An aggregate, that is a record in which the library has put many of its user's, is stored and read back byte for byte, in the shard
+of the partition key or hash key that it was sent with, as any other record. Consumers take it apart (the KCL does), and so does
+`millrace tail --deaggregate`: a line for each record within, with its own key and data, the aggregate's sequence number and
+a `subsequence` number from 0 on. What has no good digest, or points outside itself, is shown as the record that it is
+(`tests/app/kinesis_kpl_test.py`).
 
 ## Actions
 

@@ -689,12 +689,16 @@ class FanOutTest(KinesisTest):
 
 
 class SignedTest(KinesisTest):
+    KEYS = ("ADMIN admin-secret\nWRITER writer-secret actions=PutRecord* streams=or*\n"
+            "GUEST guest-secret token=the-token\n")
+
     def arguments(self):
-        path = self.write("credentials", "ADMIN admin-secret\n"
-                          "WRITER writer-secret actions=PutRecord* streams=or*\n"
-                          "GUEST guest-secret token=the-token\n")
-        os.chmod(path, 0o600)
-        return ["--udp", "off", "--credentials", path]
+        return ["--udp", "off", "--credentials", self.write_keys(self.KEYS)]
+
+    def write_keys(self, text, mode=0o600):
+        path = self.write("credentials", text)
+        os.chmod(path, mode)
+        return path
 
     def connect(self, key="ADMIN", secret="admin-secret", token=None, **extra):
         return super().connect(key, secret, token, **extra)
@@ -724,6 +728,44 @@ class SignedTest(KinesisTest):
                 lambda: writer.delete_stream(StreamName="orders")):
             self.assertIn("not authorized", self.refused("AccessDeniedException", refused))
         self.assertEqual(len(self.read_shard("orders", harness.shard_name(0))[0]), 1)
+
+    def test_the_keys_of_the_file_are_replaced_on_sighup(self):
+        self.create("orders", 1)
+        guest = self.connect("GUEST", "guest-secret", "the-token")
+        guest.list_streams()
+        self.write_keys("ADMIN other-secret\nNEW new-secret\nWRITER writer-secret actions=List*\n")
+        # Nothing happens before it is asked for.
+        guest.list_streams()
+        said = self.hang_up(self.one)
+        self.assertEqual((said["event"], said["access_keys"]), ("reloaded", "3"))
+        self.assertEqual(self.connect("NEW", "new-secret").list_streams()["StreamNames"], ["orders"])
+        self.refused("UnrecognizedClientException", guest.list_streams)
+        self.refused("InvalidSignatureException", self.client.list_streams)
+        self.connect("ADMIN", "other-secret").list_streams()
+        writer = self.connect("WRITER", "writer-secret")
+        writer.list_streams()
+        self.refused("AccessDeniedException", writer.put_record, StreamName="orders",
+                     PartitionKey="k", Data=b"x")
+
+    def test_a_bad_file_of_keys_changes_nothing_on_sighup(self):
+        path = os.path.join(self.directory, "credentials")
+        for text, mode, reason in (
+                ("NEW new-secret\nADMIN\n", 0o600, f"{path}:2: not ACCESS_KEY SECRET"),
+                ("NEW a\n# again\nNEW b\n", 0o600, f"{path}:3: this access key is there twice"),
+                ("# nobody\n", 0o600, f"{path}: there is no key in it"),
+                ("NEW new-secret\n", 0o640, "can be read by others")):
+            self.write_keys(text, mode)
+            said = self.hang_up(self.one)
+            self.assertEqual((said["level"], said["event"]),
+                             ("error", "not reloaded, what is in use stays"))
+            self.assertIn(reason, said["reason"])
+            self.assertNotIn("new-secret", said["reason"])
+            self.client.list_streams()
+            self.refused("UnrecognizedClientException",
+                         self.connect("NEW", "new-secret").list_streams)
+        os.remove(path)
+        self.assertIn("No such file", self.hang_up(self.one)["reason"])
+        self.client.list_streams()
 
     def test_a_credentials_file_that_others_can_read_is_refused(self):
         path = self.write("open", "A b\n")

@@ -2,9 +2,7 @@
 """The Kinesis API over TLS, by AWS' own clients and by Python's ssl; and its certificate, which is
 replaced while the server runs."""
 import collections
-import json
 import os
-import signal
 import socket
 import ssl
 import subprocess
@@ -27,13 +25,13 @@ class Pair(collections.namedtuple("Pair", "certificate key")):
         return ["--tls-certificate", self.certificate, "--tls-key", self.key]
 
 
-def make_pair(directory, name="own", subject="localhost"):
-    """A self-signed certificate for this machine and its key."""
+def make_pair(directory, name="own", subject="localhost", names="DNS:localhost,IP:127.0.0.1"):
+    """A self-signed certificate, for this machine if nobody says otherwise, and its key."""
     pair = Pair(os.path.join(directory, f"{name}.crt"), os.path.join(directory, f"{name}.key"))
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
          "-keyout", pair.key, "-out", pair.certificate, "-days", "2", "-subj", f"/CN={subject}",
-         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, capture_output=True)
+         "-addext", f"subjectAltName={names}"], check=True, capture_output=True)
     os.chmod(pair.key, 0o600)
     return pair
 
@@ -75,17 +73,6 @@ class TlsTest(harness.EndToEndTest):
         done = subprocess.run(["openssl", "x509", "-inform", "DER", "-noout", "-subject"],
                               input=certificate, capture_output=True, check=True)
         return done.stdout.decode().strip()
-
-    def log(self):
-        with open(self.one.log.name, encoding="utf-8") as log:
-            return [json.loads(line) for line in log if line.startswith("{")]
-
-    def hang_up(self):
-        """SIGHUP, and what the server says to it."""
-        before = len(self.log())
-        self.one.process.send_signal(signal.SIGHUP)
-        self.wait_until(lambda: len(self.log()) > before, "the server answers to SIGHUP")
-        return self.log()[-1]
 
 
 class ClientTest(TlsTest):
@@ -142,6 +129,59 @@ class ClientTest(TlsTest):
         self.assertIn("shardId-000000000000", done.stdout)
 
 
+class ProduceTest(TlsTest):
+    """`millrace produce --to https://`."""
+
+    def setUp(self):
+        super().setUp()
+        self.serve("--stream", "safe:2")
+        self.port = self.address[1]
+        self.lines = [f"key-{i % 37} line {i}" for i in range(3000)]
+        self.source = self.write("in", "\n".join(self.lines) + "\n")
+
+    def produce(self, host, *arguments):
+        return harness.millrace(
+            "produce", "--to", f"https://{host}:{self.port}", "--stream", "safe", "--file",
+            self.source, "--key-field", "1", "--request-records", "100", *arguments, check=False)
+
+    def refused(self, reason, host, *arguments):
+        done = self.produce(host, *arguments)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn(f"TLS connection to {host}:{self.port}: the certificate is not to be trusted: "
+                      f"{reason}", done.stderr.decode())
+        self.assertEqual(self.one.tail("safe"), [])
+
+    def test_records_go_to_a_server_whose_certificate_is_vouched_for(self):
+        for host in ("localhost", "127.0.0.1"):
+            done = self.produce(host, "--ca", self.pair.certificate)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        records = self.one.tail("safe")
+        self.assert_every_line_once(records, self.lines * 2, lambda _, line: line.split()[0], 2)
+
+    def test_an_unknown_certificate_is_refused(self):
+        stranger = make_pair(self.directory, "stranger", "stranger")
+        self.refused("self-signed certificate", "localhost")
+        self.refused("self-signed certificate", "localhost", "--ca", stranger.certificate)
+
+    def test_a_certificate_of_another_host_is_refused(self):
+        self.one.stop()
+        self.pair = make_pair(self.directory, names="DNS:elsewhere.example,IP:127.0.0.9")
+        self.one.start()
+        self.refused("IP address mismatch", "127.0.0.1", "--ca", self.pair.certificate)
+        self.refused("hostname mismatch", "localhost", "--ca", self.pair.certificate)
+
+    def test_only_who_says_so_takes_any_certificate(self):
+        done = self.produce("127.0.0.1", "--insecure")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(len(self.one.tail("safe")), len(self.lines))
+
+    def test_a_server_without_tls_is_no_server_of_https(self):
+        self.port = int(self.one.admin.rsplit(":", 1)[1])
+        done = self.produce("127.0.0.1", "--ca", self.pair.certificate)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"TLS connection to 127.0.0.1:{self.port}: ", done.stderr.decode())
+
+
 class ProtocolTest(TlsTest):
     def test_alpn_takes_http_2_first_and_nothing_that_is_not_spoken(self):
         self.serve()
@@ -170,6 +210,20 @@ class ProtocolTest(TlsTest):
         with self.assertRaises(ssl.SSLError) as caught:
             self.connect(old)
         self.assertEqual(caught.exception.reason, "TLSV1_ALERT_PROTOCOL_VERSION")
+
+    def test_tls_1_2_has_forward_secrecy_and_authenticated_encryption_alone(self):
+        self.serve()
+        context = self.context()
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        for suite in ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"):
+            context.set_ciphers(suite)
+            one = self.connect(context)
+            self.assertEqual((one.cipher()[0], one.compression()), (suite, None))
+        for suite in ("AES128-GCM-SHA256", "AES256-SHA", "ECDHE-ECDSA-AES128-SHA"):
+            context.set_ciphers(suite)
+            with self.assertRaises(ssl.SSLError) as caught:
+                self.connect(context)
+            self.assertIn("HANDSHAKE_FAILURE", caught.exception.reason)
 
     def test_what_comes_without_tls_is_refused(self):
         self.serve()
@@ -215,7 +269,7 @@ class CertificateTest(TlsTest):
         self.assertEqual(self.subject(), "subject=CN = localhost")
         self.replace(make_pair(self.directory, "new", "second"))
         self.assertEqual(self.subject(), "subject=CN = localhost")
-        said = self.hang_up()
+        said = self.hang_up(self.one)
         self.assertEqual(said["event"], "reloaded")
         self.assertIn("CN = second", said["certificate"])
         self.assertEqual(self.subject(), "subject=CN = second")
@@ -231,13 +285,13 @@ class CertificateTest(TlsTest):
                 with open(self.pair.key, "w", encoding="ascii") as file:
                     file.write(text)
             os.chmod(self.pair.key, mode)
-            said = self.hang_up()
+            said = self.hang_up(self.one)
             self.assertEqual((said["level"], said["event"]),
                              ("error", "not reloaded, what is in use stays"))
             self.assertIn(reason, said["reason"])
             self.assertEqual(self.subject(), "subject=CN = second")
         os.remove(self.pair.key)
-        self.assertIn("No such file", self.hang_up()["reason"])
+        self.assertIn("No such file", self.hang_up(self.one)["reason"])
         self.assertEqual(self.subject(), "subject=CN = second")
         # Whoever was connected before stays so.
         self.assertEqual(self.talk(held), 200)
@@ -245,7 +299,7 @@ class CertificateTest(TlsTest):
 
     def test_sighup_ends_nothing_where_there_is_no_tls(self):
         self.one = self.server("--udp", "off")
-        self.assertEqual(self.hang_up()["certificate"], "none")
+        self.assertEqual(self.hang_up(self.one)["certificate"], "none")
         self.assertEqual(self.one.stop(), 0)
 
     def refused(self, *arguments):

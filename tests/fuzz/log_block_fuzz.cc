@@ -37,8 +37,9 @@ void read_all(const block_meta& meta, byte_view block) {
   std::uint64_t at = meta.layout.runs;
   for (const log_format::run_entry& run : meta.runs) {
     std::uint64_t bytes_left = UINT64_MAX;
-    (void)parse_run(block.subspan(at, run.bytes), record_index(0), run.record_count,
-                    record_index(0), 0, shard_index(run.shard), SIZE_MAX, bytes_left, records);
+    const run_facts facts{.shard = shard_index(run.shard), .record_count = run.record_count};
+    (void)parse_run(block.subspan(at, run.bytes), facts, record_index(0), SIZE_MAX, bytes_left,
+                    records);
     at += run.bytes;
   }
   for (const stored_record& one : records) {

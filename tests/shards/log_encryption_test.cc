@@ -96,6 +96,33 @@ TEST(log_encryption, keys_change_and_end_and_all_that_was_written_stays_readable
   EXPECT_EQ(log.read_all(0), all);
 }
 
+TEST(log_encryption, each_record_says_whether_it_is_encrypted_in_the_log) {
+  log_fixture log(with(both));
+  log.write({{0, "open"}});
+  ASSERT_TRUE(log.log->use_key(1).ok());
+  log.write({{0, "shut"}, {0, "shut too"}});
+  ASSERT_TRUE(log.log->use_key(0).ok());
+  log.write({{0, "open again"}});
+  const std::vector<bool> wanted{false, true, true, false};
+  for (const char* from : {"the hot tail", "the disk"}) {
+    const auto chunk = log.log->read(shard_index(0), {}, 1000, 10);
+    ASSERT_TRUE(chunk.ok());
+    std::vector<bool> found;
+    for (const stored_record& one : chunk->records)
+      found.push_back(one.is_encrypted);
+    EXPECT_EQ(found, wanted) << from;
+    log.reopen();
+  }
+  std::vector<bool> scanned;
+  const auto take = [&](const std::vector<stored_record>& records) {
+    for (const stored_record& one : records)
+      scanned.push_back(one.is_encrypted);
+    return true;
+  };
+  EXPECT_TRUE(log.log->scan({take, {}}).ok());
+  EXPECT_EQ(scanned, wanted);
+}
+
 TEST(log_encryption, without_the_key_the_reason_is_told_and_nothing_is_taken_for_damage) {
   log_fixture log(with(both));
   ASSERT_TRUE(log.log->use_key(2).ok());
