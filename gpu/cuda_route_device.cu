@@ -238,7 +238,9 @@ result<bool> cuda_route_device::finish(route_job& job) {
   }
   const batch_layout& layout = one->batch->layout();
   const auto copy_out = [&](auto into, std::size_t offset) {
-    std::memcpy(into.data(), one->output.data() + offset, into.size_bytes());
+    if (!into.empty()) {
+      std::memcpy(into.data(), one->output.data() + offset, into.size_bytes());
+    }
   };
   copy_out(job.shard, layout.shard_at());
   copy_out(job.rank, layout.rank_at());
