@@ -9,6 +9,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include "base/crc32c.h"
 #include "base/limits.h"
 #include "gpu/cpu_backend.h"
 #include "gpu/cuda_backend.h"
@@ -155,15 +156,35 @@ void extract(benchmark::State& state) {
   failed(state, extract_resident(state));
 }
 
+/// Who makes the runs of shards with their CRC32C, if anybody.
+enum class runs_by { nobody, host, device };
+
+/// What a log does with six bytes a record: one copy of the records, and the sum of each run.
+void make_runs(const route_job& job, std::vector<std::byte>& runs,
+               std::vector<std::uint32_t>& crc) {
+  std::vector<std::size_t> next(job.shard_bytes.size());
+  for (std::size_t s = 1; s < next.size(); ++s)
+    next[s] = next[s - 1] + job.shard_bytes[s - 1];
+  const std::vector<std::size_t> first = next;
+  for (std::size_t i = 0; i < job.records.size(); ++i) {
+    std::memcpy(&runs[next[job.shard[i]]], job.records[i].bytes, job.records[i].stride);
+    next[job.shard[i]] += job.records[i].stride;
+  }
+  for (std::size_t s = 0; s < next.size(); ++s)
+    crc[s] = crc32c(byte_view(runs).subspan(first[s], job.shard_bytes[s]));
+}
+
 /// Whole batches from host memory to routes in host memory, as many in flight as there are slots.
 void route(benchmark::State& state, backend& compute, std::size_t in_flight,
-           const records_of_size& load) {
+           const records_of_size& load, runs_by who = runs_by::nobody) {
   const auto map = shard_map::even(static_cast<std::uint32_t>(state.range(1)));
   struct outputs {
     std::vector<std::uint16_t> shard;
     std::vector<std::uint32_t> rank;
     std::vector<std::uint32_t> shard_records;
     std::vector<std::uint64_t> shard_bytes;
+    std::vector<std::byte> runs;
+    std::vector<std::uint32_t> run_crc;
     route_job job;
   };
   std::vector<outputs> all(in_flight);
@@ -172,19 +193,28 @@ void route(benchmark::State& state, backend& compute, std::size_t in_flight,
     one.rank.resize(load.records.size());
     one.shard_records.resize(map.size());
     one.shard_bytes.resize(map.size());
+    if (who == runs_by::host) one.runs.resize(load.bytes.size());
+    one.run_crc.resize(map.size());
     one.job = {.records = load.records,
                .map = &map,
                .shard = one.shard,
                .rank = one.rank,
                .shard_records = one.shard_records,
-               .shard_bytes = one.shard_bytes};
+               .shard_bytes = one.shard_bytes,
+               .gather = who == runs_by::device};
   }
   for (auto _ : state) {
     for (outputs& one : all)
       if (!compute.submit(one.job)) state.SkipWithError("no room");
-    for (outputs& one : all)
+    for (outputs& one : all) {
       while (!compute.poll(one.job)) {
       }
+      if (who == runs_by::host) make_runs(one.job, one.runs, one.run_crc);
+      if (who != runs_by::device) continue;
+      if (one.job.gathered == nullptr) return state.SkipWithError("the device gathered no runs");
+      benchmark::DoNotOptimize(one.job.gathered->crc32c.front());
+      one.job.gathered.reset();
+    }
   }
   if (compute.health().faults != 0) state.SkipWithError(compute.health().fault.c_str());
   count(state, load.records.size() * in_flight, load.bytes.size() * in_flight);
@@ -199,6 +229,19 @@ void route_cuda(benchmark::State& state, cuda_transfer transfer) {
   auto made = make_cuda_backend(options);
   if (failed(state, made)) return;
   route(state, **made, options.slots, load);
+}
+
+/// Runs with their CRC32C in the host's memory: by the host from six bytes a record, or whole from
+/// the device.
+void route_runs(benchmark::State& state, runs_by who) {
+  const records_of_size load(limits::batch_bytes_max, static_cast<std::uint32_t>(state.range(0)),
+                             16);
+  cuda_options options;
+  options.devices_max = 1;
+  if (who == runs_by::device) options.gathered_batches = options.slots;
+  auto made = make_cuda_backend(options);
+  if (failed(state, made)) return;
+  route(state, **made, options.slots, load, who);
 }
 
 void route_cpu(benchmark::State& state) {
@@ -231,6 +274,9 @@ void register_all() {
   sizes(benchmark::RegisterBenchmark("route/copied", route_cuda, cuda_transfer::copied));
   sizes(benchmark::RegisterBenchmark("route/loaded", route_cuda, cuda_transfer::loaded));
   sizes(benchmark::RegisterBenchmark("route/one_core", route_cpu));
+  sizes(benchmark::RegisterBenchmark("runs/by_one_core", route_runs, runs_by::host));
+  sizes(benchmark::RegisterBenchmark("runs/by_device", route_runs, runs_by::device));
+  register_graph_benchmarks();
   register_fold_benchmarks();
 }
 

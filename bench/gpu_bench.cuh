@@ -1,5 +1,5 @@
 #pragma once
-/// What the two halves of gpu_bench share: records of benchmarks, and what becomes of errors.
+/// What the parts of gpu_bench share: records of benchmarks, and what becomes of errors.
 #include <algorithm>
 #include <cstring>
 #include <random>
@@ -20,6 +20,8 @@ namespace millrace {
 
 /// gpu_fold_bench.cc
 void register_fold_benchmarks();
+/// gpu_graph_bench.cc
+void register_graph_benchmarks();
 
 /// Leaves the benchmark with the error's text.
 template <class Value>

@@ -17,6 +17,12 @@ namespace millrace {
 /// the same device looks into it; whoever holds it keeps it there.
 class device_batch;
 
+/// The records of a routed batch by shard, in the host's memory, where a device has put them.
+struct shard_runs {
+  byte_view bytes;  ///< by ordinal of the map, shard_bytes each, in batch order
+  std::span<const std::uint32_t> crc32c;  ///< an ordinal: of its run; 0 of an empty one
+};
+
 /// One batch to route. The caller owns everything and leaves it alone from submit() until poll()
 /// has said true.
 struct route_job {
@@ -36,6 +42,11 @@ struct route_job {
   /// may be null: on the CPU, or when as many are kept as there is room for.
   bool keep = false;
   std::shared_ptr<const device_batch> kept{};
+
+  /// Asks for the shards' runs too; their memory is the holder's until it lets go. The answer may
+  /// be null: on the CPU, without cuda_options::gathered_batches, or when as many are held.
+  bool gather = false;
+  std::shared_ptr<const shard_runs> gathered{};
 };
 
 /// How a backend fares; a fault never stops it, its work goes to the CPU then.

@@ -119,6 +119,7 @@ bool cuda_backend::submit(route_job& job) {
   if (in_flight_ == jobs_max_) return false;
   ++in_flight_;
   job.kept.reset();
+  job.gathered.reset();
   const batch_layout layout = layout_of(job);
   for (std::size_t i = 0; i < devices_.size() && fits(layout); ++i) {
     const std::size_t place = (next_ + i) % devices_.size();

@@ -23,8 +23,9 @@ struct cuda_options {
   cuda_transfer transfer = cuda_transfer::copied;
   std::uint32_t devices_max = 16;
   // Each device:
-  std::uint32_t slots = 4;         ///< batches in flight
-  std::uint32_t kept_batches = 8;  ///< device copies that may be held for folding
+  std::uint32_t slots = 4;             ///< batches in flight
+  std::uint32_t kept_batches = 8;      ///< device copies that may be held for folding
+  std::uint32_t gathered_batches = 0;  ///< shard_runs in flight or held; 0: none, and no memory
   std::uint32_t batch_bytes_max = limits::batch_bytes_max;      ///< larger ones go to the CPU
   std::uint32_t batch_records_max = limits::batch_records_max;  ///< the same
 };

@@ -129,7 +129,8 @@ status cuda_fold::restore_panes(std::uint32_t view, byte_view snapshot) {
       continue;
     }
     const padded_key key(entry.key);
-    one.windows->absorb(entry.start_us, key.key(), key.hash(), entry.state.data(), entry.sketches);
+    one.windows->absorb(entry.start_us, key.key(), key.hash(program.secret), entry.state.data(),
+                        entry.sketches);
   }
   fold_device& device = devices_[next_++ % devices_.size()];
   MILLRACE_TRY(on(device, device.select()));

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <numeric>
 
@@ -20,21 +19,6 @@ batch_layout layout_of(const route_job& job) {
   for (const record_ref& record : job.records)
     layout.record_bytes += record.stride;
   return layout;
-}
-
-std::shared_ptr<device_batch> device_batch_pool::acquire() {
-  for (const auto& one : all_) {
-    if (one.use_count() != 1) continue;
-    // What its last holder did with it happened before.
-    std::atomic_thread_fence(std::memory_order_acquire);
-    return one;
-  }
-  return nullptr;
-}
-
-std::uint32_t device_batch_pool::free_count() const {
-  return static_cast<std::uint32_t>(std::count_if(
-      all_.begin(), all_.end(), [](const auto& one) { return one.use_count() == 1; }));
 }
 
 result<cuda_route_device> cuda_route_device::create(int device, const cuda_options& options,
@@ -58,9 +42,18 @@ result<cuda_route_device> cuda_route_device::create(int device, const cuda_optio
   const batch_layout largest{.records = records,
                              .shards = limits::open_shards_max,
                              .record_bytes = options.batch_bytes_max};
-  MILLRACE_ASSIGN(made.batches_,
-                  device_batch_pool::create(device, largest, options.slots + options.kept_batches));
+  for (std::uint32_t i = 0; i < options.slots + options.kept_batches; ++i) {
+    MILLRACE_ASSIGN(auto one, device_batch::create(device, largest));
+    made.batches_.add(std::move(one));
+  }
   MILLRACE_ASSIGN(made.maps_, cuda_map_cache::create(device, options.slots + idle_maps));
+  const runs_layout largest_runs{.shards = limits::open_shards_max,
+                                 .record_bytes = options.batch_bytes_max};
+  for (std::uint32_t i = 0; i < options.gathered_batches; ++i) {
+    auto one = std::make_shared<gathered_runs>();
+    MILLRACE_ASSIGN(one->memory, allocate_pinned(largest_runs.total_bytes(), device, "runs"));
+    made.runs_.add(std::move(one));
+  }
   const std::size_t scratch_bytes =
       std::max(sort_scratch_bytes(records, limits::open_shards_max),
                multisplit_scratch_bytes(records, multisplit_shards_max));
@@ -73,6 +66,13 @@ result<cuda_route_device> cuda_route_device::create(int device, const cuda_optio
     MILLRACE_ASSIGN(one.map_input,
                     allocate_pinned(cuda_map_cache::staging_bytes(), device, "a shard map"));
     MILLRACE_ASSIGN(one.scratch, allocate_device(scratch_bytes, device, "partition"));
+    if (options.gathered_batches != 0) {
+      MILLRACE_ASSIGN(one.gathered,
+                      allocate_device(largest_runs.total_bytes(), device, "runs on the device"));
+      MILLRACE_ASSIGN(one.gather_scratch,
+                      allocate_device(gather_runs_scratch_bytes(records, limits::open_shards_max),
+                                      device, "runs' places"));
+    }
     if (registered.empty()) continue;
     const std::size_t bytes = sizeof(const std::byte*) * records;
     MILLRACE_ASSIGN(one.sources, allocate_pinned(bytes, device, "addresses"));
@@ -109,6 +109,7 @@ cuda_route_device::slot* cuda_route_device::find(const route_job& job) const {
 void cuda_route_device::leave(slot& one) {
   if (one.map != nullptr) maps_.release(std::exchange(one.map, nullptr));
   one.batch.reset();
+  one.runs.reset();
   one.job = nullptr;
   one.state = slot_state::free;
 }
@@ -141,7 +142,30 @@ status cuda_route_device::enqueue(slot& one, route_job& job, const batch_layout&
   MILLRACE_TRY(partition(one, job));
   MILLRACE_CUDA_TRY(cudaMemcpyAsync(one.output.data(), one.batch->output(), layout.output_bytes(),
                                     cudaMemcpyDeviceToHost, stream));
+  if (job.gather) MILLRACE_TRY(gather(one, layout));
   MILLRACE_CUDA_TRY(cudaEventRecord(one.done.get(), stream));
+  return {};
+}
+
+status cuda_route_device::gather(slot& one, const batch_layout& layout) {
+  one.runs = runs_.acquire();
+  if (one.runs == nullptr) return {};
+  const runs_layout runs{.shards = layout.shards, .record_bytes = layout.record_bytes};
+  const cudaStream_t stream = one.stream.get();
+  const run_gather work{.records = one.batch->records(),
+                        .record_bytes = static_cast<std::uint32_t>(layout.record_bytes),
+                        .shard = one.batch->shard(),
+                        .routed = one.batch->partition(),
+                        .shards = layout.shards,
+                        .bytes = one.gathered.data() + runs.bytes_at(),
+                        .crc = one.gathered.as<std::uint32_t>(runs.crc_at())};
+  MILLRACE_CUDA_TRY(
+      gather_runs(work, one.gather_scratch.data(), one.gather_scratch.bytes(), stream));
+  MILLRACE_CUDA_TRY(cudaMemcpyAsync(one.runs->memory.data(), one.gathered.data(),
+                                    runs.total_bytes(), cudaMemcpyDeviceToHost, stream));
+  one.runs->view = {
+      .bytes = byte_view(one.runs->memory.data() + runs.bytes_at(), layout.record_bytes),
+      .crc32c = {one.runs->memory.as<const std::uint32_t>(runs.crc_at()), layout.shards}};
   return {};
 }
 
@@ -214,7 +238,9 @@ result<bool> cuda_route_device::finish(route_job& job) {
   }
   const batch_layout& layout = one->batch->layout();
   const auto copy_out = [&](auto into, std::size_t offset) {
-    std::memcpy(into.data(), one->output.data() + offset, into.size_bytes());
+    if (!into.empty()) {
+      std::memcpy(into.data(), one->output.data() + offset, into.size_bytes());
+    }
   };
   copy_out(job.shard, layout.shard_at());
   copy_out(job.rank, layout.rank_at());
@@ -228,6 +254,7 @@ result<bool> cuda_route_device::finish(route_job& job) {
     one->batch->set_parts(job.shard_records);
     job.kept = one->batch;
   }
+  if (one->runs != nullptr) job.gathered = {one->runs, &one->runs->view};
   leave(*one);
   return true;
 }

@@ -8,11 +8,19 @@
 #include "gpu/cuda_map_cache.cuh"
 #include "gpu/cuda_memory.cuh"
 #include "gpu/device_batch.cuh"
+#include "gpu/gather_runs.cuh"
+#include "gpu/shared_pool.h"
 
 namespace millrace {
 
 /// What a job takes, of the host's memory and of the device's.
 batch_layout layout_of(const route_job& job);
+
+/// Pinned memory of a runs_layout, lent to whoever asked for runs.
+struct gathered_runs {
+  pinned_memory memory;
+  shard_runs view;
+};
 
 class cuda_route_device {
  public:
@@ -44,6 +52,7 @@ class cuda_route_device {
     slot_state state = slot_state::free;
     route_job* job = nullptr;
     std::shared_ptr<device_batch> batch;
+    std::shared_ptr<gathered_runs> runs;  ///< null: not asked for, or none was free
     cuda_map_cache::entry* map = nullptr;
     cuda_stream stream;
     cuda_event done;
@@ -53,12 +62,15 @@ class cuda_route_device {
     pinned_memory sources;  ///< `loaded`: addresses of the records
     device_memory device_sources;
     device_memory scratch;
+    device_memory gathered;  ///< of a runs_layout
+    device_memory gather_scratch;
   };
 
   slot* find(const route_job& job) const;
   status enqueue(slot& one, route_job& job, const batch_layout& layout);
   status send(slot& one, const route_job& job, const batch_layout& layout);
   status partition(slot& one, const route_job& job);
+  status gather(slot& one, const batch_layout& layout);
   void leave(slot& one);
   bool is_registered(const record_ref& record) const;
 
@@ -69,7 +81,8 @@ class cuda_route_device {
   std::ptrdiff_t device_shift_ = 0;  ///< from a host address in it to the device's
   device_memory ascending_;
   cuda_map_cache maps_;
-  device_batch_pool batches_;
+  shared_pool<device_batch> batches_;
+  shared_pool<gathered_runs> runs_;
   mutable std::vector<slot> slots_;
 };
 

@@ -43,7 +43,7 @@ class device_batch {
                                                   device, "a batch on the device"));
     MILLRACE_ASSIGN(made->output_,
                     allocate_device(largest.output_bytes(), device, "routes on the device"));
-    return std::move(made);
+    return result<std::shared_ptr<device_batch>>(std::move(made));
   }
 
   /// A shard that has records of the batch.
@@ -85,26 +85,6 @@ class device_batch {
   std::vector<shard_part> parts_;
   device_memory input_;
   device_memory output_;
-};
-
-/// The copies of one device. All are made at start-up; one is free when nobody else holds it.
-class device_batch_pool {
- public:
-  static result<device_batch_pool> create(int device, const batch_layout& largest,
-                                          std::uint32_t count) {
-    device_batch_pool pool;
-    for (std::uint32_t i = 0; i < count; ++i) {
-      MILLRACE_ASSIGN(auto one, device_batch::create(device, largest));
-      pool.all_.push_back(std::move(one));
-    }
-    return std::move(pool);
-  }
-  /// Null when all are held.
-  std::shared_ptr<device_batch> acquire();
-  std::uint32_t free_count() const;
-
- private:
-  std::vector<std::shared_ptr<device_batch>> all_;
 };
 
 }  // namespace millrace

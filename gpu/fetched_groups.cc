@@ -34,14 +34,14 @@ void append_group(const fold_program& program, const snapshot_entry& entry,
   const auto number = static_cast<std::uint32_t>(groups.numbers.size());
   const padded_key padded(entry.key);
   const key_ref key = padded.key();
-  std::uint64_t key_state = hash_start;
+  std::uint64_t key_state = program.secret.start;
   for (std::uint32_t i = 0; i < key.word_count(); ++i)
-    key_state = hash_step(key_state, key.words[i]);
+    key_state = group_hash_step(key_state, key.words[i], program.secret);
   groups.row_words = head_words(program) + program.state_words();
   groups.numbers.push_back(number);
   std::vector<std::uint64_t>& rows = groups.rows;
   rows.push_back(static_cast<std::uint64_t>(entry.start_us));
-  rows.push_back(group_hash(key_state, entry.start_us));
+  rows.push_back(pane_group_hash(key_state, entry.start_us, program.secret));
   rows.push_back(key.bytes);
   if (!program.key_bytes) rows.push_back(groups.keys.size());
   std::vector<std::uint64_t>& keys = program.key_bytes ? rows : groups.keys;
@@ -86,7 +86,7 @@ void absorb(const fold_program& program, const fetched_groups& groups, pane_stor
       }
     }
     windows.absorb(static_cast<std::int64_t>(row[row_pane]), key,
-                   hash_words(key.words, key.word_count()), state, entries);
+                   hash_group_key(key.words, key.word_count(), program.secret), state, entries);
   }
 }
 

@@ -15,6 +15,7 @@ struct device_program {
   const state_part* parts;
   const std::uint64_t* empty;    ///< state of a group without records
   const std::uint16_t* columns;  ///< of all its fields
+  hash_secret secret;
   std::uint16_t key_fields;
   std::uint16_t part_count;
   std::uint16_t column_count;

@@ -82,6 +82,7 @@ result_part lay_out(layout& words, const aggregate_plan& aggregate, const fold_p
 fold_program compile_fold(const view_plan& plan, std::span<const std::uint16_t> columns) {
   fold_program program;
   program.plan = plan;
+  program.secret = draw_hash_secret();
   program.columns.assign(columns.begin(), columns.end());
   if (plan.time_field) program.time_column = columns[*plan.time_field];
   if (plan.filter) program.filter = compile_filter(*plan.filter, plan, columns);

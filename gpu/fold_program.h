@@ -8,6 +8,7 @@
 
 #include "gpu/aggregate.h"
 #include "gpu/fold.h"
+#include "gpu/group_hash.h"
 #include "gpu/group_key.h"
 #include "gpu/view_plan.h"
 
@@ -31,6 +32,7 @@ struct fold_program {
   std::optional<std::uint16_t> time_column;  ///< none: arrival time
   std::vector<std::byte> filter;             ///< filter.h's block; empty: all records are taken
   std::vector<key_field> key;
+  hash_secret secret;                      ///< of the tables of its groups, wherever they are
   std::optional<std::uint32_t> key_bytes;  ///< of every key, when no field of it is a string
   std::vector<state_part> parts;
   std::vector<std::uint64_t> empty;     ///< state of a group without records

@@ -9,6 +9,7 @@
 #include "gpu/fold_device_program.cuh"
 #include "gpu/fold_records.cuh"
 #include "gpu/key_words.h"
+#include "gpu/value_hash.h"
 
 namespace millrace {
 
@@ -20,7 +21,7 @@ struct record_key {
   std::uint32_t field_count;
   std::uint32_t place;
   std::uint32_t bytes;
-  std::uint64_t state;  ///< for group_hash()
+  std::uint64_t state;  ///< for pane_group_hash()
 
   template <class Visit>
   __device__ std::uint32_t visit(Visit each) const {
@@ -34,9 +35,11 @@ struct record_key {
 /// `bytes` is key_too_long where it is.
 __device__ inline record_key read_key(const device_program& program, const device_columns& columns,
                                       std::uint32_t place) {
-  record_key key{columns, program.key, program.key_fields, place, 0, hash_start};
-  std::uint64_t state = hash_start;
-  key.bytes = key.visit([&](std::uint32_t, std::uint64_t word) { state = hash_step(state, word); });
+  record_key key{columns, program.key, program.key_fields, place, 0, 0};
+  std::uint64_t state = program.secret.start;
+  key.bytes = key.visit([&](std::uint32_t, std::uint64_t word) {
+    state = group_hash_step(state, word, program.secret);
+  });
   key.state = state;
   return key;
 }
@@ -149,7 +152,7 @@ __device__ inline std::uint32_t make_row(const device_tables& tables, const devi
 __device__ inline std::uint32_t find_group(const device_tables& tables,
                                            const device_program& program, std::int64_t pane_us,
                                            const record_key& key) {
-  const std::uint64_t hash = group_hash(key.state, pane_us);
+  const std::uint64_t hash = pane_group_hash(key.state, pane_us, program.secret);
   table_counters& counters = *tables.counters;
   bool was_full = false;
   for (std::uint64_t at = hash & tables.index_mask;;) {

@@ -4,8 +4,6 @@
 #include <bit>
 #include <cstring>
 
-#include "gpu/value_hash.h"
-
 namespace millrace {
 namespace {
 
@@ -23,8 +21,8 @@ padded_key::padded_key(byte_view key)
   if (!key.empty()) std::memcpy(words_.data(), key.data(), key.size());
 }
 
-std::uint64_t padded_key::hash() const {
-  return hash_words(words_.data(), static_cast<std::uint32_t>(words_.size()));
+std::uint64_t padded_key::hash(const hash_secret& secret) const {
+  return hash_group_key(words_.data(), static_cast<std::uint32_t>(words_.size()), secret);
 }
 
 group_table::slot group_table::no_slots[2];

@@ -11,6 +11,7 @@
 #include "base/types.h"
 #include "gpu/fold_batch.h"
 #include "gpu/fold_memory.h"
+#include "gpu/group_hash.h"
 
 namespace millrace {
 
@@ -19,7 +20,7 @@ class padded_key {
  public:
   explicit padded_key(byte_view key);
   key_ref key() const { return {words_.data(), bytes_}; }
-  std::uint64_t hash() const;
+  std::uint64_t hash(const hash_secret& secret) const;
 
  private:
   std::uint32_t bytes_;

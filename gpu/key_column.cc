@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "gpu/value_hash.h"
+#include "gpu/group_hash.h"
 
 namespace millrace {
 namespace {
@@ -37,6 +37,7 @@ key_column::key_column(const fold_program& program)
 void key_column::encode_fixed_keys(fold_batch& batch) {
   const std::uint32_t bytes = *program_.key_bytes;
   const std::uint32_t words = words_for(bytes);
+  const hash_secret secret = program_.secret;
   std::uint32_t at = 0;
   for (std::uint32_t i = 0; i < batch.count; ++i) {
     std::uint64_t* const key = &words_[std::size_t{i} * stride_words_];
@@ -52,7 +53,7 @@ void key_column::encode_fixed_keys(fold_batch& batch) {
     at += fixed_key_bytes(field.type);
   }
   for (std::uint32_t i = 0; i < batch.count; ++i) {
-    batch.hash[i] = hash_words(batch.key[i].words, words);
+    batch.hash[i] = hash_group_key(batch.key[i].words, words, secret);
   }
 }
 
@@ -62,12 +63,13 @@ std::uint32_t key_column::encode(fold_batch& batch) {
     return 0;
   }
   std::uint32_t kept = 0;
+  const hash_secret secret = program_.secret;
   const bool is_one_text = program_.key.size() == 1;
   for (std::uint32_t i = 0; i < batch.count; ++i) {
     std::uint64_t* const key = &words_[std::size_t{kept} * stride_words_];
     const auto keep = [&](std::uint32_t bytes) {
       batch.key[kept] = {key, bytes};
-      batch.hash[kept] = hash_words(key, words_for(bytes));
+      batch.hash[kept] = hash_group_key(key, words_for(bytes), secret);
       batch.index[kept] = batch.index[i];
       batch.time_us[kept] = batch.time_us[i];
       ++kept;

@@ -3,8 +3,8 @@
 /// and never in memory: a device hashes, compares and writes keys without a place for each.
 #include <cstdint>
 
+#include "gpu/group_hash.h"
 #include "gpu/group_key.h"
-#include "gpu/value_hash.h"
 
 namespace millrace {
 
@@ -41,10 +41,12 @@ class word_packer {
 };
 
 /// A group's place in a device's tables: of the key's words, each put into `key_state` by
-/// hash_step() after hash_start, and of its pane.
-MILLRACE_HOST_DEVICE inline std::uint64_t group_hash(std::uint64_t key_state,
-                                                     std::int64_t pane_us) {
-  return hash_finish(hash_step(key_state, static_cast<std::uint64_t>(pane_us)));
+/// group_hash_step() after the secret's start, and of its pane.
+MILLRACE_HOST_DEVICE inline std::uint64_t pane_group_hash(std::uint64_t key_state,
+                                                          std::int64_t pane_us,
+                                                          const hash_secret& secret) {
+  return group_hash_finish(group_hash_step(key_state, static_cast<std::uint64_t>(pane_us), secret),
+                           secret);
 }
 
 inline constexpr std::uint32_t key_too_long = ~0u;

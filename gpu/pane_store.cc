@@ -191,10 +191,11 @@ status pane_store::restore(snapshot_reader& from) {
     }
     pane* const one = pane_of(entry.start_us);
     const padded_key key(entry.key);
-    if (one != nullptr && one->groups.find(key.hash(), key.key()) != nullptr) {
+    if (one != nullptr && one->groups.find(key.hash(program_.secret), key.key()) != nullptr) {
       return error(error_code::corrupt, "a group is there twice");
     }
-    std::uint64_t* const row = one == nullptr ? nullptr : one->groups.insert(key.hash(), key.key());
+    std::uint64_t* const row =
+        one == nullptr ? nullptr : one->groups.insert(key.hash(program_.secret), key.key());
     if (row == nullptr || !load_state(program_, entry, one->groups.state(row), one->sketches)) {
       return error(error_code::exhausted, "it does not fit within the view's limits");
     }

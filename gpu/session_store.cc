@@ -167,10 +167,10 @@ status session_store::restore(snapshot_reader& from) {
     const auto overlaps = [&](std::uint64_t* row) {
       return entry.start_us - last_of(row) < gap_us_ && first_of(row) - entry.end_us < gap_us_;
     };
-    if (sessions_.find_where(key.hash(), key.key(), overlaps) != nullptr) {
+    if (sessions_.find_where(key.hash(program_.secret), key.key(), overlaps) != nullptr) {
       return error(error_code::corrupt, "two sessions of a group overlap");
     }
-    std::uint64_t* const row = start(key.hash(), key.key(), entry.start_us);
+    std::uint64_t* const row = start(key.hash(program_.secret), key.key(), entry.start_us);
     if (row == nullptr || !load_state(program_, entry, state_of(row), sketches_)) {
       return error(error_code::exhausted, "it does not fit within the view's limits");
     }

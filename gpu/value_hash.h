@@ -1,6 +1,6 @@
 #pragma once
-/// The 64-bit hash of group keys and of values counted as distinct: the same everywhere, and part
-/// of what snapshots of HyperLogLog registers mean. Do not change.
+/// The 64-bit hash of values counted as distinct: the same everywhere, and part of what snapshots
+/// of HyperLogLog registers mean. Do not change. (Groups have a keyed one, group_hash.h.)
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

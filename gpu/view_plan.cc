@@ -263,12 +263,12 @@ status checker::check_times() const {
   }
   const auto in_range = [&](std::string_view name, std::int64_t us) -> status {
     if (us >= 0 && us <= window_us_max) return {};
-    return wrong("a " + std::string(name) + " of " + std::to_string(us) + " us; it must be 0 to " +
+    return wrong(std::string(name) + " of " + std::to_string(us) + " us; it must be 0 to " +
                  std::to_string(window_us_max));
   };
-  MILLRACE_TRY(in_range("delay", plan_.delay_us));
-  MILLRACE_TRY(in_range("future_max", plan_.future_max_us));
-  return in_range("idle", plan_.idle_us);
+  MILLRACE_TRY(in_range("a delay", plan_.delay_us));
+  MILLRACE_TRY(in_range("a future_max", plan_.future_max_us));
+  return in_range("an idle time", plan_.idle_us);
 }
 
 status checker::check_aggregates() const {

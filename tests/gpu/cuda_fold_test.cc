@@ -7,6 +7,7 @@
 #include "gpu/cuda_backend.h"
 #include "gpu/shard_map.h"
 #include "gpu/window_math.h"
+#include "tests/gpu/filter_plans.h"
 #include "tests/gpu/fold_stream.h"
 #include "tests/gpu/gpu_machine.h"
 
@@ -105,6 +106,22 @@ TEST_F(CudaFold, two_devices_have_parts_of_one_window) {
   run(sketch_plans(), {.records = 1000, .shards = 3, .groups = 20},
       {.block_records = {70}, .snapshot_every = 5, .read_open_every = 4, .counts_groups = false},
       2);
+}
+
+TEST_F(CudaFold, every_filter_takes_what_the_oracle_says) {
+  const stream_options half_null{
+      .records = 300, .shards = 2, .groups = 4, .null_percent = 40, .is_special = true};
+  for (const std::vector<filter_plan>& all : {every_comparison(), every_combination()}) {
+    // In parts: a view has memory of its own on the device.
+    constexpr std::size_t part = 12;
+    for (std::size_t from = 0; from < all.size(); from += part) {
+      const std::size_t to = std::min(all.size(), from + part);
+      run(filtered_plans({all.begin() + static_cast<std::ptrdiff_t>(from),
+                          all.begin() + static_cast<std::ptrdiff_t>(to)}),
+          half_null, {.block_records = {300}});
+      if (HasFatalFailure() || IsSkipped()) return;
+    }
+  }
 }
 
 TEST_F(CudaFold, has_no_races) {

@@ -1,10 +1,9 @@
 #pragma once
 /// Windows by their definitions (docs/decisions/0002-windows.md), from vectors of records: what
 /// every window_fold is held against. Slow on purpose, and with no arithmetic of the product but
-/// the extraction of fields, the hash of distinct values and the bins of sketches.
+/// the extraction of fields and what the oracles of filters and aggregates take.
 #include <algorithm>
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -13,83 +12,19 @@
 #include "base/record_format.h"
 #include "gpu/extract.h"
 #include "gpu/fold.h"
-#include "gpu/text_reader.h"
 #include "gpu/view_plan.h"
-#include "tests/gpu/sketch_oracle.h"
+#include "tests/gpu/aggregate_oracle.h"
+#include "tests/gpu/filter_oracle.h"
+#include "tests/gpu/plain_record.h"
 
 namespace millrace::testing {
 
-/// A value as people see it.
-struct plain_value {
-  bool is_null = true;
-  std::int64_t integer = 0;  ///< int64, timestamp, bool
-  double real = 0;           ///< float64
-  std::string text;
-};
-
-struct plain_record {
-  std::int64_t time_us = 0;
-  std::uint32_t shard = 0;
-  std::uint64_t number = 0;
-  std::vector<plain_value> fields;
-  std::string key;
-};
-
-/// A result of the oracle: exactly these bits, or a double near this one.
-struct expected_value {
-  result_value value;
-  double tolerance = 0;
-};
 struct expected_row {
   std::int64_t end_us = 0;
   std::int64_t start_us = 0;
   std::string key;
   std::vector<expected_value> values;
 };
-
-inline std::string text_of(const field_value& value) {
-  std::string text;
-  text_reader reader(value);
-  for (int c = reader.next(); c != text_reader::at_end; c = reader.next()) {
-    text.push_back(static_cast<char>(c));
-  }
-  return text;
-}
-
-/// group_key.h's encoding, from its description.
-inline std::string encode_key(const view_plan& plan, const plain_record& record) {
-  std::string key;
-  for (const std::uint16_t field : plan.group_by) {
-    const plain_value& value = record.fields[field];
-    const field_type type = plan.fields[field].type;
-    if (type == field_type::string) {
-      if (value.is_null) {
-        key += '\0';
-        continue;
-      }
-      key += '\1';
-      for (const char c : value.text)
-        key += c == 0 ? std::string("\0\xff", 2) : std::string(1, c);
-      key += '\0';
-    } else if (value.is_null) {
-      key += std::string(type == field_type::boolean ? 2 : 9, '\0');
-    } else if (type == field_type::boolean) {
-      key += '\1';
-      key += static_cast<char>(value.integer);
-    } else {
-      key += '\1';
-      std::uint64_t bits = static_cast<std::uint64_t>(value.integer) + (1ull << 63);
-      if (type == field_type::float64) {
-        const double real = value.real == 0 ? 0 : value.real;
-        const std::uint64_t raw = real != real ? 0x7ff8000000000000u : load<std::uint64_t>(&real);
-        bits = (raw >> 63) != 0 ? ~raw : raw | 1ull << 63;
-      }
-      for (int shift = 56; shift >= 0; shift -= 8)
-        key += static_cast<char>(bits >> shift);
-    }
-  }
-  return key;
-}
 
 class view_oracle {
  public:
@@ -207,9 +142,6 @@ class view_oracle {
     return record;
   }
 
-  /// Three-valued: nothing is unknown.
-  std::optional<bool> passes(const filter_plan& part, const plain_record& record) const;
-
   std::int64_t floor_of(std::int64_t time_us) const {
     const std::int64_t hop = plan_.window.hop_us;
     std::int64_t pane = (time_us - plan_.window.offset_us) / hop;
@@ -280,7 +212,7 @@ class view_oracle {
     for (const auto& [key, records] : groups) {
       expected_row row{end_us, start_us, key, {}};
       for (const aggregate_plan& one : plan_.aggregates)
-        row.values.push_back(result(one, records));
+        row.values.push_back(expected_of(plan_, one, records));
       rows.push_back(std::move(row));
     }
     if (plan_.top) keep_top(rows);
@@ -304,185 +236,10 @@ class view_oracle {
     });
   }
 
-  expected_value result(const aggregate_plan& aggregate,
-                        const std::vector<const plain_record*>& records) const;
-  expected_value number(const aggregate_plan& aggregate, bool is_real,
-                        const std::vector<const plain_record*>& records) const;
-
   view_plan plan_;
   extractor extractor_;
   std::vector<plain_record> records_;
   std::int64_t closed_until_us_ = shard_clock::never;
 };
-
-inline std::uint64_t bits_of_real(double value) {
-  return load<std::uint64_t>(&value);
-}
-
-inline expected_value view_oracle::result(const aggregate_plan& aggregate,
-                                          const std::vector<const plain_record*>& all) const {
-  if (!aggregate.field) return {{all.size(), false}, 0};
-  const std::uint16_t field = *aggregate.field;
-  const field_type type = plan_.fields[field].type;
-  std::vector<const plain_record*> records;
-  for (const plain_record* one : all) {
-    if (!one->fields[field].is_null) records.push_back(one);
-  }
-  if (aggregate.kind == aggregate_kind::count) return {{records.size(), false}, 0};
-  const bool is_real = type == field_type::float64;
-  if (aggregate.kind == aggregate_kind::approx_count_distinct) {
-    distinct_oracle distinct;
-    for (const plain_record* one : records) {
-      const plain_value& value = one->fields[field];
-      if (type == field_type::string) {
-        distinct.add_text(value.text);
-      } else {
-        distinct.add_bits(
-            is_real ? bits_of_real(value.real) : static_cast<std::uint64_t>(value.integer),
-            is_real);
-      }
-    }
-    return {{distinct.estimate(), false}, 0};
-  }
-  if (aggregate.kind == aggregate_kind::approx_percentile) {
-    quantile_oracle quantiles;
-    for (const plain_record* one : records) {
-      const plain_value& value = one->fields[field];
-      quantiles.add(is_real ? value.real : static_cast<double>(value.integer));
-    }
-    return {quantiles.at(aggregate.quantile), 0};
-  }
-  if (records.empty()) return {};
-  return number(aggregate, is_real, records);
-}
-
-inline expected_value view_oracle::number(const aggregate_plan& aggregate, bool is_real,
-                                          const std::vector<const plain_record*>& records) const {
-  const std::uint16_t field = *aggregate.field;
-  const auto value_of = [&](const plain_record* one) {
-    const plain_value& value = one->fields[field];
-    return is_real ? bits_of_real(value.real) : static_cast<std::uint64_t>(value.integer);
-  };
-  const auto place_of = [](const plain_record* one) {
-    return std::tuple(one->time_us, one->shard, one->number);
-  };
-  __extension__ __int128 exact = 0;
-  long double sum = 0, magnitude = 0;
-  bool has_nan = false;
-  std::vector<double> reals;
-  for (const plain_record* one : records) {
-    const plain_value& value = one->fields[field];
-    exact += value.integer;
-    const double real = is_real ? value.real : static_cast<double>(value.integer);
-    has_nan |= real != real;
-    reals.push_back(real);
-    sum += static_cast<long double>(real);
-    magnitude += static_cast<long double>(real < 0 ? -real : real);
-  }
-  const auto count = static_cast<long double>(records.size());
-  switch (aggregate.kind) {
-    case aggregate_kind::sum:
-      if (is_real) {
-        return {{bits_of_real(static_cast<double>(sum)), false},
-                static_cast<double>(magnitude * 1e-15L)};
-      }
-      if (exact > INT64_MAX || exact < INT64_MIN) return {};
-      return {{static_cast<std::uint64_t>(static_cast<std::int64_t>(exact)), false}, 0};
-    case aggregate_kind::avg: {
-      const long double mean = (is_real ? sum : static_cast<long double>(exact)) / count;
-      return {{bits_of_real(static_cast<double>(mean)), false},
-              static_cast<double>(magnitude / count * 1e-15L)};
-    }
-    case aggregate_kind::stddev: {
-      if (records.size() < 2) return {};
-      const long double mean = sum / count;
-      long double squares = 0;
-      for (const double one : reals) {
-        squares += (static_cast<long double>(one) - mean) * (static_cast<long double>(one) - mean);
-      }
-      const long double deviation = __builtin_sqrtl(squares / (count - 1));
-      return {{bits_of_real(static_cast<double>(deviation)), false},
-              static_cast<double>(deviation * 1e-12L + magnitude / count * 1e-15L) + 1e-150};
-    }
-    case aggregate_kind::min:
-    case aggregate_kind::max: {
-      const bool is_max = aggregate.kind == aggregate_kind::max;
-      if (!is_real) {
-        const auto integer = [&](const plain_record* one) { return one->fields[field].integer; };
-        const plain_record* best = is_max ? *std::ranges::max_element(records, {}, integer)
-                                          : *std::ranges::min_element(records, {}, integer);
-        return {{value_of(best), false}, 0};
-      }
-      // NaN stands above all numbers.
-      std::erase_if(reals, [](double x) { return x != x; });
-      if (reals.empty() || (is_max && has_nan)) return {{0x7ff8000000000000u, false}, 0};
-      const double best =
-          is_max ? *std::ranges::max_element(reals) : *std::ranges::min_element(reals);
-      return {{bits_of_real(best == 0 ? 0.0 : best), false}, 0};
-    }
-    case aggregate_kind::first:
-      return {{value_of(*std::ranges::min_element(records, {}, place_of)), false}, 0};
-    case aggregate_kind::last:
-      return {{value_of(*std::ranges::max_element(records, {}, place_of)), false}, 0};
-    default:
-      return {};
-  }
-}
-
-inline std::optional<bool> view_oracle::passes(const filter_plan& part,
-                                               const plain_record& record) const {
-  using kind = filter_plan::kind;
-  if (part.op == kind::all_of || part.op == kind::any_of) {
-    // The first of false (all) or true (any) decides; else unknown, if any is.
-    const bool decides = part.op == kind::any_of;
-    bool is_unknown = false;
-    for (const filter_plan& one : part.parts) {
-      const std::optional<bool> value = passes(one, record);
-      if (value == decides) return decides;
-      is_unknown |= !value.has_value();
-    }
-    return is_unknown ? std::nullopt : std::optional(!decides);
-  }
-  if (part.op == kind::negation) {
-    const std::optional<bool> value = passes(part.parts[0], record);
-    return value ? std::optional(!*value) : std::nullopt;
-  }
-  const plain_value& value = record.fields[part.field];
-  if (part.op == kind::is_null) return value.is_null;
-  if (value.is_null) return std::nullopt;
-  // NaN equals itself and stands above all numbers, as in the order of results.
-  const auto compare = [&](const filter_plan::literal& with) -> int {
-    if (const auto* text = std::get_if<std::string>(&with)) {
-      return value.text < *text ? -1 : value.text == *text ? 0 : 1;
-    }
-    if (const auto* real = std::get_if<double>(&with)) {
-      const bool a = value.real != value.real, b = *real != *real;
-      if (a || b) return a == b ? 0 : a ? 1 : -1;
-      return value.real < *real ? -1 : value.real == *real ? 0 : 1;
-    }
-    const std::int64_t integer = std::holds_alternative<bool>(with)
-                                     ? std::int64_t{std::get<bool>(with)}
-                                     : std::get<std::int64_t>(with);
-    return value.integer < integer ? -1 : value.integer == integer ? 0 : 1;
-  };
-  switch (part.op) {
-    case kind::equal:
-      return compare(part.values[0]) == 0;
-    case kind::not_equal:
-      return compare(part.values[0]) != 0;
-    case kind::less:
-      return compare(part.values[0]) < 0;
-    case kind::less_equal:
-      return compare(part.values[0]) <= 0;
-    case kind::greater:
-      return compare(part.values[0]) > 0;
-    case kind::greater_equal:
-      return compare(part.values[0]) >= 0;
-    case kind::one_of:
-      return std::ranges::any_of(part.values, [&](const auto& one) { return compare(one) == 0; });
-    default:
-      return value.text.starts_with(std::get<std::string>(part.values[0]));
-  }
-}
 
 }  // namespace millrace::testing

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "base/limits.h"
+#include "gpu/group_hash.h"
 #include "tests/gpu/fold_oracle.h"
 
 namespace millrace::testing {
@@ -271,6 +272,7 @@ inline fold_job::view_part oracle_block(view_oracle& oracle, const stream_cutter
 /// Everything about `plans` over the stream, against the oracle.
 inline void expect_as_oracle(const fold_maker& make, const std::vector<view_plan>& plans,
                              const stream_options& of, const run_options& how) {
+  seed_hash_secrets(of.seed);
   for (const view_plan& plan : plans) {
     const status good = check(plan);
     ASSERT_TRUE(good.ok()) << good.failure().message();

@@ -298,6 +298,7 @@ MILLRACE_ATOMIC(atomicMax, long long, value > old ? value : old)
 MILLRACE_ATOMIC(atomicMax, unsigned long long, value > old ? value : old)
 MILLRACE_ATOMIC(atomicOr, unsigned, old | value)
 MILLRACE_ATOMIC(atomicOr, unsigned long long, old | value)
+MILLRACE_ATOMIC(atomicXor, unsigned, old ^ value)
 MILLRACE_ATOMIC(atomicExch, unsigned, (static_cast<void>(old), value))
 MILLRACE_ATOMIC(atomicExch, unsigned long long, (static_cast<void>(old), value))
 #undef MILLRACE_ATOMIC
