@@ -28,7 +28,7 @@ if(MILLRACE_SANITIZE)
   add_compile_options(-fsanitize=${MILLRACE_SANITIZE} -fno-omit-frame-pointer
     -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${MILLRACE_SANITIZE})
-  if(MILLRACE_SANITIZE MATCHES "address")
+  if(MILLRACE_SANITIZE MATCHES "address" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # GCC 12 sees uninitialised values in Beast and fmt that are none, when it looks through the checks.
     add_compile_options(-Wno-maybe-uninitialized)
   endif()
