@@ -179,8 +179,12 @@ bool view_lane::checkpoint_due(const lane_times& now) const {
          now.monotonic_us >= *checkpoint_us_ + policy_.interval_us;
 }
 
+/// Of every view that can have one: the journal of one that is replaying stays, and so does the
+/// checkpoint that it belongs to. What fails for one does not keep the others from theirs.
 status view_lane::write_checkpoints(const lane_times& now, bool in_background) {
+  status all;
   for (std::size_t i = 0; i < views_.size(); ++i) {
+    if (views_[i]->is_replaying()) continue;
     std::vector<std::byte> bytes;
     status taken = fold_->snapshot(static_cast<std::uint32_t>(i), bytes);
     if (!taken.ok()) {
@@ -189,10 +193,12 @@ status view_lane::write_checkpoints(const lane_times& now, bool in_background) {
     }
     if (in_background) {
       views_[i]->start_write(writer_, std::move(bytes));
-    } else {
-      MILLRACE_TRY(views_[i]->write(std::move(bytes)));
+      continue;
     }
+    status written = views_[i]->write(std::move(bytes));
+    if (!written.ok() && all.ok()) all = std::move(written);
   }
+  if (!all.ok()) return all;
   checkpoint_us_ = now.monotonic_us;
   bytes_since_checkpoint_ = 0;
   return {};
@@ -206,9 +212,6 @@ status view_lane::finish(const lane_times& now) {
     [[maybe_unused]] const status ended = one->end_write(true);
   }
   if (state_ != state::running) return {};
-  for (view_keeper* const one : views_) {
-    if (one->is_replaying()) return {};  // the checkpoint that is there, and the journal, stay
-  }
   return write_checkpoints(now, false);
 }
 

@@ -46,7 +46,8 @@ class view_lane {
   /// One round. Returns how much it did; 0: wait for news. `shards`, when there are some, is a new
   /// look at the stream's shards, and decisions are taken.
   int do_work(const lane_times& now, std::span<const known_shard> shards);
-  /// Ends what is under way and writes a checkpoint of each view.
+  /// Ends what is under way and writes a checkpoint of each view that is not replaying; such a one
+  /// goes on from the checkpoint that it has.
   status finish(const lane_times& now);
 
   state now() const { return state_; }

@@ -175,6 +175,7 @@ int register_all() {
   add("tumbling_1s/groups:1000/skewed", 1000, true, 1000, tumbling(four, second));
   add("tumbling_1s/groups:8", 8, false, 1000, tumbling(four, second));
   add("tumbling_60s/groups:1000000", 1'000'000, false, 1000, tumbling(four, 60 * second));
+  add("tumbling_10s/groups:1000000", 1'000'000, false, 1000, tumbling(four, 10 * second));
   add("tumbling_60s/groups:100000", 100'000, false, 1000, tumbling(four, 60 * second));
   add("hopping_60s_by_1s/groups:1000", 1000, false, 1000,
       windowed(four, window_kind::hopping, 60 * second, second));

@@ -1,6 +1,7 @@
 #include "gpu/cpu_fold.h"
 
 #include <algorithm>
+#include <span>
 
 #include "base/check.h"
 #include "base/record_format.h"
@@ -14,6 +15,41 @@ constexpr std::size_t walk_ahead_bytes = 2048;
 /// Of a piece that several threads take turns at: what passes between them should be little beside
 /// the work. One thread alone takes a chunk at a time, which stays in its first-level cache.
 constexpr std::size_t shared_piece_chunks = 4;
+
+/// Hides from the compiler that the two are equal where they are.
+inline std::size_t opaque(std::size_t x) {
+  asm("" : "+r"(x));
+  return x;
+}
+
+/// The records from `at` on; the first one is as `first` says, but for its place. Returns where the
+/// next one is.
+const std::byte* walk(const std::byte* at, std::span<record_input> out, record_input first) {
+  const auto take = [&](record_input& one, std::uint32_t stride) {
+    // Where the next record is hangs on this one's header: fetched ahead, the chain is short.
+    __builtin_prefetch(at + walk_ahead_bytes);
+    first.bytes = at;
+    first.stride = stride;
+    one = first;
+    ++first.number;
+  };
+  // As long as all are of one size, the processor takes the next one's place as given, and does not
+  // wait for the header that says so.
+  const std::uint32_t usual = record_view(at).stride();
+  const std::size_t step = opaque(usual);
+  std::size_t i = 0;
+  for (; i < out.size(); ++i) {
+    if (record_view(at).stride() != usual) break;
+    take(out[i], usual);
+    at += step;
+  }
+  for (; i < out.size(); ++i) {
+    const std::uint32_t stride = record_view(at).stride();
+    take(out[i], stride);
+    at += stride;
+  }
+  return at;
+}
 
 }  // namespace
 
@@ -116,17 +152,13 @@ bool cpu_fold::take_chunk(const fold_job& job, fold_chunk& into) {
     }
     const std::byte* at = cursor_.taken == 0 ? run.bytes.data() : cursor_.at;
     into.segments.push_back({cursor_.run, filled, count});
-    for (std::uint32_t i = 0; i < count; ++i) {
-      // Where the next record is hangs on this one's header: fetched ahead, the chain is short.
-      __builtin_prefetch(at + walk_ahead_bytes);
-      const std::uint32_t stride = record_view(at).stride();
-      into.records.push_back({.bytes = at,
-                              .arrival_us = job.arrival_us,
-                              .number = run.first.value + cursor_.taken + i,
-                              .shard = run.shard.value,
-                              .stride = stride});
-      at += stride;
-    }
+    into.records.resize(filled + count);
+    at = walk(at, std::span(into.records).subspan(filled),
+              {.bytes = nullptr,
+               .arrival_us = job.arrival_us,
+               .number = run.first.value + cursor_.taken,
+               .shard = run.shard.value,
+               .stride = 0});
     cursor_.taken += count;
     cursor_.at = at;
     if (cursor_.taken < run.record_count) break;

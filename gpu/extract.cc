@@ -20,13 +20,33 @@ struct chunk {
 };
 
 template <binary_kind Kind>
-void read_numbers(const extract_field& field, const chunk& some, field_value* out) {
+[[gnu::always_inline]] inline void read_numbers_as(const extract_field& field, const chunk& some,
+                                                   field_value* out) {
   const std::uint32_t end = field.offset + binary_kind_bytes(Kind);
   for (std::size_t i = 0; i < some.records.size(); ++i) {
     const byte_range data = some.parts[i].data;
     out[i] = data.count < end ? make_null(value_state::missing)
                               : read_binary_number<Kind>(field, data.bytes + field.offset);
   }
+}
+
+/// What is the same for all records and decides most is a constant to the compiler where it is the
+/// usual.
+template <binary_kind Kind>
+void read_numbers(const extract_field& field, const chunk& some, field_value* out) {
+  extract_field own = field;  // nothing that is written can be it
+  if (own.big_endian) return read_numbers_as<Kind>(own, some, out);
+  own.big_endian = false;
+  if (own.type == field_type::int64) {
+    own.type = field_type::int64;
+    return read_numbers_as<Kind>(own, some, out);
+  }
+  if (own.type == field_type::timestamp && own.format == time_format::microseconds) {
+    own.type = field_type::timestamp;
+    own.format = time_format::microseconds;
+    return read_numbers_as<Kind>(own, some, out);
+  }
+  read_numbers_as<Kind>(own, some, out);
 }
 
 void read_texts(const extract_tables& tables, const extract_field& field, const chunk& some,

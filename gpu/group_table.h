@@ -40,13 +40,25 @@ class group_table {
   /// Makes room for that many groups, where the budget allows it.
   void expect(std::uint64_t groups);
 
-  void prefetch(std::uint64_t hash) const { __builtin_prefetch(&slots_[hash >> shift_]); }
-  /// The row that the hash alone speaks for, or null: to be fetched ahead.
-  std::uint64_t* guess(std::uint64_t hash) const {
-    std::size_t at = hash >> shift_;
-    while (slots_[at].row != nullptr && slots_[at].hash != hash)
-      at = (at + 1) & mask_;
-    return slots_[at].row;
+  /// To the second-level cache: it has more misses under way at once than the first.
+  void prefetch(const std::uint64_t* hashes, std::uint32_t count) const {
+    const slot* const slots = slots_;
+    const std::uint32_t shift = shift_;
+    for (std::uint32_t i = 0; i < count; ++i)
+      __builtin_prefetch(&slots[hashes[i] >> shift], 0, second_level);
+  }
+  /// For each hash the row that it alone speaks for, or null; its memory is under way.
+  void guess(const std::uint64_t* hashes, std::uint32_t count, std::uint64_t** rows) const {
+    const slot* const slots = slots_;
+    const std::uint32_t shift = shift_;
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const std::uint64_t hash = hashes[i];
+      std::size_t at = hash >> shift;
+      while (slots[at].row != nullptr && slots[at].hash != hash)
+        at = (at + 1) & mask_;
+      rows[i] = slots[at].row;
+      __builtin_prefetch(rows[i], 0, second_level);
+    }
   }
   bool has_key(const std::uint64_t* row, key_ref key) const {
     if (!is_inline_) return has_far_key(row, key);
@@ -99,6 +111,7 @@ class group_table {
     std::uint64_t hash;
     std::uint64_t* row;  ///< null: free
   };
+  static constexpr int second_level = 2;  ///< __builtin_prefetch's locality
   static constexpr std::size_t slot_words = sizeof(slot) / sizeof(std::uint64_t);
   /// What a table has before its first row, so that looking needs no check.
   static slot no_slots[2];

@@ -22,6 +22,8 @@ bool copy_plain(const field_value& value, std::uint64_t* key, std::uint32_t& byt
   return true;
 }
 
+constexpr std::uint32_t number_key_bytes = fixed_key_bytes(field_type::int64);
+
 std::uint32_t words_for(std::uint32_t bytes) {
   return (bytes + 7) / 8;
 }
@@ -34,7 +36,26 @@ key_column::key_column(const fold_program& program)
       stride_words_(words_for(program.key_bytes.value_or(limits::group_key_bytes_max)) + 1),
       words_(std::size_t{stride_words_} * fold_chunk_records) {}
 
+/// One field of eight bytes: its two words come out of registers, and are hashed there.
+void key_column::encode_one_number(fold_batch& batch) {
+  const key_field& field = program_.key[0];
+  const field_value* const column = batch.chunk->column(field.column);
+  const field_type type = field.type;
+  std::uint64_t* key = words_.data();
+  for (std::uint32_t i = 0; i < batch.count; ++i, key += stride_words_) {
+    const field_value& value = column[batch.index[i]];
+    const bool is_value = !value.is_null();
+    const std::uint64_t ordered = is_value ? swap_bytes(to_ordered(type, value.bits)) : 0;
+    key[0] = ordered << 8 | (is_value ? 1u : 0u);
+    key[1] = ordered >> 56;
+    batch.key[i] = {key, number_key_bytes};
+    batch.hash[i] = hash_finish(hash_step(hash_step(hash_start, key[0]), key[1]));
+  }
+}
+
 void key_column::encode_fixed_keys(fold_batch& batch) {
+  if (program_.key.size() == 1 && program_.key[0].type != field_type::boolean)
+    return encode_one_number(batch);
   const std::uint32_t bytes = *program_.key_bytes;
   const std::uint32_t words = words_for(bytes);
   const hash_secret secret = program_.secret;

@@ -18,6 +18,7 @@ class key_column {
 
  private:
   void encode_fixed_keys(fold_batch& batch);
+  void encode_one_number(fold_batch& batch);
 
   const fold_program& program_;
   std::uint32_t stride_words_;  ///< of one key here

@@ -26,42 +26,47 @@ pane_store::pane* pane_store::pane_of(std::int64_t start_us) {
   return panes_.emplace(start_us, std::move(made)).first->second.get();
 }
 
-std::uint32_t pane_store::fold(fold_batch& batch) {
-  // Neighbours mostly share their pane.
-  pane* panes[fold_chunk_records];
-  std::int64_t start = 0;
-  pane* current = nullptr;
-  bool is_known = false;
-  for (std::uint32_t i = 0; i < batch.count; ++i) {
-    const std::int64_t time = batch.time_us[i];
-    if (!is_known || time < start || time - start >= window_.hop_us) [[unlikely]] {
-      start = pane_start(time, window_.hop_us, window_.offset_us);
-      current = pane_of(start);
-      is_known = true;
+/// Cuts the batch into neighbours that share a pane, and has their slots fetched.
+void pane_store::find_panes(const fold_batch& batch) {
+  runs_.clear();
+  for (std::uint32_t i = 0; i < batch.count;) {
+    const std::int64_t start = pane_start(batch.time_us[i], window_.hop_us, window_.offset_us);
+    const std::uint32_t from = i++;
+    while (i < batch.count && batch.time_us[i] >= start &&
+           batch.time_us[i] - start < window_.hop_us) {
+      ++i;
     }
-    panes[i] = current;
-    if (current != nullptr) current->groups.prefetch(batch.hash[i]);
+    pane* const found = pane_of(start);
+    runs_.push_back({found, from, i});
+    if (found != nullptr) found->groups.prefetch(batch.hash + from, i - from);
   }
-  std::uint64_t* guesses[fold_chunk_records];
-  for (std::uint32_t i = 0; i < batch.count; ++i) {
-    guesses[i] = panes[i] == nullptr ? nullptr : panes[i]->groups.guess(batch.hash[i]);
-    __builtin_prefetch(guesses[i], 1);
+}
+
+std::uint32_t pane_store::fold(fold_batch& batch) {
+  find_panes(batch);
+  // All misses of a step are under way together, first those of slots, then those of rows.
+  std::uint64_t* rows[fold_chunk_records];
+  for (const pane_run& run : runs_) {
+    if (run.in != nullptr)
+      run.in->groups.guess(batch.hash + run.from, run.end - run.from, rows + run.from);
   }
   sketch_arena* sketches[fold_chunk_records];
   std::uint32_t kept = 0;
-  for (std::uint32_t i = 0; i < batch.count; ++i) {
-    if (panes[i] == nullptr) continue;
-    group_table& groups = panes[i]->groups;
-    std::uint64_t* row = guesses[i];
-    if (row == nullptr || !groups.has_key(row, batch.key[i])) [[unlikely]] {
-      row = groups.find(batch.hash[i], batch.key[i]);
-      if (row == nullptr) row = groups.insert(batch.hash[i], batch.key[i]);
-      if (row == nullptr) continue;
+  for (const pane_run& run : runs_) {
+    if (run.in == nullptr) continue;
+    group_table& groups = run.in->groups;
+    for (std::uint32_t i = run.from; i < run.end; ++i) {
+      std::uint64_t* row = rows[i];
+      if (row == nullptr || !groups.has_key(row, batch.key[i])) [[unlikely]] {
+        row = groups.find(batch.hash[i], batch.key[i]);
+        if (row == nullptr) row = groups.insert(batch.hash[i], batch.key[i]);
+        if (row == nullptr) continue;
+      }
+      batch.index[kept] = batch.index[i];
+      batch.time_us[kept] = batch.time_us[i];
+      sketches[kept] = &run.in->sketches;
+      batch.state[kept++] = groups.state(row);
     }
-    batch.index[kept] = batch.index[i];
-    batch.time_us[kept] = batch.time_us[i];
-    sketches[kept] = &panes[i]->sketches;
-    batch.state[kept++] = groups.state(row);
   }
   std::uint32_t left_out = batch.count - kept;
   batch.count = kept;

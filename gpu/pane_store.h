@@ -2,6 +2,7 @@
 /// The groups of a view with tumbling or hopping windows, on the CPU: one table a pane of one hop.
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "gpu/fold.h"
 #include "gpu/fold_program.h"
@@ -36,7 +37,15 @@ class pane_store final : public window_store {
     sketch_arena sketches;
   };
 
+  /// Records [from, end) of a batch, and their pane; null: there is none for them.
+  struct pane_run {
+    pane* in;
+    std::uint32_t from;
+    std::uint32_t end;
+  };
+
   pane* pane_of(std::int64_t start_us);
+  void find_panes(const fold_batch& batch);
   /// The rows of the window that ends there, at most `rows_max`, into `out`.
   void emit(std::int64_t end_us, std::uint64_t rows_max, window_rows& out);
   void merge_pane(const pane& from, pane& into) const;
@@ -49,6 +58,7 @@ class pane_store final : public window_store {
   std::map<std::int64_t, std::unique_ptr<pane>> panes_;
   std::int64_t closed_until_us_;  ///< windows that end at or before it are out
   std::uint64_t expected_groups_ = 0;
+  std::vector<pane_run> runs_;  ///< of the batch at hand
 };
 
 }  // namespace millrace

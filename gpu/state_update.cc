@@ -1,6 +1,9 @@
 #include "gpu/state_update.h"
 
 #include <algorithm>
+#include <array>
+#include <span>
+#include <utility>
 
 namespace millrace {
 namespace {
@@ -30,6 +33,105 @@ void update_simple(const state_part& part, const fold_batch& batch, std::uint32_
   }
 }
 
+// --- the usual parts of one field, together
+// -------------------------------------------------------
+
+/// Which of them there are.
+enum numbers : unsigned {
+  has_values = 1,
+  has_sum = 2,
+  has_least = 4,
+  has_greatest = 8,
+  number_sets = 16,
+};
+/// Where they are in the state.
+struct number_words {
+  std::uint16_t values = 0;
+  std::uint16_t sum = 0;
+  std::uint16_t least = 0;
+  std::uint16_t greatest = 0;
+};
+
+/// A record's row is touched once for all of them.
+template <unsigned Set, field_type Type>
+void update_numbers(const number_words& words, std::uint16_t column_number, const fold_batch& batch,
+                    std::uint32_t first) {
+  const number_words at = words;
+  const field_value* const column = batch.chunk->column(column_number);
+  for (std::uint32_t i = first; i < batch.count; ++i) {
+    const field_value& value = column[batch.index[i]];
+    if (value.is_null()) continue;
+    const std::uint64_t bits = value.bits;
+    std::uint64_t* const state = batch.state[i];
+    if constexpr ((Set & has_values) != 0) ++state[at.values];
+    if constexpr ((Set & has_sum) != 0) {
+      constexpr part_kind kind =
+          Type == field_type::float64 ? part_kind::sum_double : part_kind::sum_int;
+      update_part<plain_words>({kind, Type, 0, 0}, state + at.sum, bits);
+    }
+    if constexpr ((Set & has_least) != 0)
+      update_part<plain_words>({part_kind::least, Type, 0, 0}, state + at.least, bits);
+    if constexpr ((Set & has_greatest) != 0)
+      update_part<plain_words>({part_kind::greatest, Type, 0, 0}, state + at.greatest, bits);
+  }
+}
+
+using number_update = void (*)(const number_words&, std::uint16_t, const fold_batch&,
+                               std::uint32_t);
+template <field_type Type, std::size_t... Sets>
+constexpr std::array<number_update, number_sets> updates_of(std::index_sequence<Sets...>) {
+  return {update_numbers<Sets, Type>...};
+}
+constexpr auto integer_updates =
+    updates_of<field_type::int64>(std::make_index_sequence<number_sets>());
+constexpr auto real_updates =
+    updates_of<field_type::float64>(std::make_index_sequence<number_sets>());
+
+/// Adds the part to the set, if it is one of them.
+bool add_number(const state_part& part, unsigned& set, number_words& words) {
+  switch (part.kind) {
+    case part_kind::values:
+      set |= has_values;
+      words.values = part.word;
+      return true;
+    case part_kind::sum_int:
+      set |= has_sum;
+      words.sum = part.word;
+      return true;
+    case part_kind::sum_double:
+      if (part.type != field_type::float64) return false;
+      set |= has_sum;
+      words.sum = part.word;
+      return true;
+    case part_kind::least:
+      set |= has_least;
+      words.least = part.word;
+      return true;
+    case part_kind::greatest:
+      set |= has_greatest;
+      words.greatest = part.word;
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// From `parts` on, as many as are such parts of one field. Returns how many.
+std::size_t update_together(std::span<const state_part> parts, const fold_batch& batch,
+                            std::uint32_t first) {
+  unsigned set = 0;
+  number_words words;
+  std::size_t count = 0;
+  while (count < parts.size() && parts[count].column == parts[0].column &&
+         add_number(parts[count], set, words)) {
+    ++count;
+  }
+  if (count == 0) return 0;
+  const auto& updates = parts[0].type == field_type::float64 ? real_updates : integer_updates;
+  updates[set](words, parts[0].column, batch, first);
+  return count;
+}
+
 void update_places(const state_part& part, const fold_batch& batch, std::uint32_t first) {
   for_values(part, batch, first, [&](std::uint64_t* at, std::uint64_t bits, std::uint32_t i) {
     const record_input& record = batch.chunk->records[batch.index[i]];
@@ -42,17 +144,16 @@ void update_places(const state_part& part, const fold_batch& batch, std::uint32_
 }  // namespace
 
 void update_states(const fold_program& program, const fold_batch& batch, std::uint32_t first) {
-  for (const state_part& part : program.parts) {
+  for (std::size_t at = 0; at < program.parts.size();) {
+    const std::size_t together =
+        update_together(std::span(program.parts).subspan(at), batch, first);
+    at += together;
+    if (together != 0) continue;
+    const state_part& part = program.parts[at++];
     switch (part.kind) {
       case part_kind::records:
         for (std::uint32_t i = first; i < batch.count; ++i)
           ++batch.state[i][part.word];
-        break;
-      case part_kind::values:
-        update_simple<part_kind::values>(part, batch, first);
-        break;
-      case part_kind::sum_int:
-        update_simple<part_kind::sum_int>(part, batch, first);
         break;
       case part_kind::sum_double:
         update_simple<part_kind::sum_double>(part, batch, first);
@@ -60,18 +161,11 @@ void update_states(const fold_program& program, const fold_batch& batch, std::ui
       case part_kind::squares:
         update_simple<part_kind::squares>(part, batch, first);
         break;
-      case part_kind::least:
-        update_simple<part_kind::least>(part, batch, first);
-        break;
-      case part_kind::greatest:
-        update_simple<part_kind::greatest>(part, batch, first);
-        break;
       case part_kind::first:
       case part_kind::last:
         update_places(part, batch, first);
         break;
-      case part_kind::distinct:
-      case part_kind::quantiles:
+      default:  // a sketch
         break;
     }
   }

@@ -224,7 +224,7 @@ class view_fixture {
 
   view_plan plan;
   log_fixture log;
-  temporary_directory directory;
+  temporary_directory directory{memory_directory()};
   view_faults faults;
   checkpoint_policy policy{.interval_us = 1'000'000'000'000, .bytes = UINT64_MAX};
   std::uint64_t rows_kept_bytes = UINT64_MAX;

@@ -249,6 +249,47 @@ TEST(view_lane, a_checkpoint_clears_the_journal_and_is_all_that_a_restart_needs)
   EXPECT_EQ(test.status_now().counts.folded, 4u);
 }
 
+TEST(view_lane, at_a_stop_a_view_that_is_replaying_keeps_its_neighbour_from_no_checkpoint) {
+  view_fixture test;
+  const std::string directory = test.directory.path();
+  std::unique_ptr<view_keeper> patient;  // decides nothing by the wall's clock
+  const auto crash = [&] {
+    test.crash();
+    test.lane = nullptr;
+    patient = nullptr;
+    view_plan plan = counting_plan("patient");
+    plan.idle_us = 3600 * second_us;
+    auto store = view_store::open(directory + "/patient.view");
+    ASSERT_TRUE(store.ok());
+    patient = std::make_unique<view_keeper>(plan, *std::move(store), UINT64_MAX);
+    ASSERT_TRUE(patient->adopt(7).ok());
+    ASSERT_TRUE(patient->restore().ok());
+    auto fold = make_cpu_fold({test.plan, plan});
+    ASSERT_TRUE(fold.ok());
+    test.lane = std::make_unique<view_lane>(
+        std::shared_ptr<const stream_log>(std::shared_ptr<void>(), test.log.log.get()),
+        std::vector<view_keeper*>{test.keeper.get(), patient.get()}, *std::move(fold), test.policy);
+  };
+  crash();
+  for (int second = 1; second < 4; ++second)
+    test.write({{0, second, "a"}, {1, second, "a"}});
+  test.run();
+  test.log.wall_us += 11'000'000;
+  test.run();
+  test.run();
+  crash();
+  test.run(2);
+  ASSERT_TRUE(test.keeper->is_replaying());
+  ASSERT_FALSE(patient->is_replaying());
+  const log_position stopped_at = test.lane->at();
+  test.stop();
+  crash();
+  EXPECT_EQ(patient->at(), stopped_at);
+  EXPECT_GT(stopped_at.offset, 0u);
+  EXPECT_EQ(test.keeper->at().offset, 0u) << "its journal goes with the checkpoint that it has";
+  EXPECT_TRUE(test.keeper->is_replaying());
+}
+
 TEST(view_lane, a_store_that_cannot_be_written_stops_the_view_and_nothing_is_lost) {
   view_fixture test;
   test.write({{0, 1, "a"}, {1, 2, "a"}});
