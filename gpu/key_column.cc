@@ -41,6 +41,7 @@ void key_column::encode_one_number(fold_batch& batch) {
   const key_field& field = program_.key[0];
   const field_value* const column = batch.chunk->column(field.column);
   const field_type type = field.type;
+  const hash_secret secret = program_.secret;
   std::uint64_t* key = words_.data();
   for (std::uint32_t i = 0; i < batch.count; ++i, key += stride_words_) {
     const field_value& value = column[batch.index[i]];
@@ -49,7 +50,7 @@ void key_column::encode_one_number(fold_batch& batch) {
     key[0] = ordered << 8 | (is_value ? 1u : 0u);
     key[1] = ordered >> 56;
     batch.key[i] = {key, number_key_bytes};
-    batch.hash[i] = hash_finish(hash_step(hash_step(hash_start, key[0]), key[1]));
+    batch.hash[i] = hash_group_key(key, 2, secret);
   }
 }
 

@@ -92,7 +92,8 @@ struct outcome {
 
 class run_of_plan {
  public:
-  run_of_plan(const view_plan& plan, unsigned threads, const std::vector<std::vector<std::byte>>& records)
+  run_of_plan(const view_plan& plan, unsigned threads,
+              const std::vector<std::vector<std::byte>>& records)
       : plan_(plan), threads_(threads), records_(records), fold_(make()) {}
 
   outcome run(std::size_t block_records, std::size_t snapshot_at) {
@@ -131,9 +132,9 @@ class run_of_plan {
     MILLRACE_CHECK(fold_->submit(job), "it takes a job");
     MILLRACE_CHECK(*fold_->poll(job), "and is done");
     const fold_counts& more = parts[0].counts;
-    MILLRACE_CHECK(more.folded + more.filtered + more.late + more.no_time + more.left_out ==
-                       end - from,
-                   "every record is one of these");
+    MILLRACE_CHECK(
+        more.folded + more.filtered + more.late + more.no_time + more.left_out == end - from,
+        "every record is one of these");
     counts.folded += more.folded;
     counts.late += more.late;
     counts.no_time += more.no_time;
@@ -164,16 +165,18 @@ void check_same(const window_rows& a, const window_rows& b) {
                    "of the same times");
   }
   for (std::size_t i = 0; i < a.values.size(); ++i) {
-    MILLRACE_CHECK(a.values[i].bits == b.values[i].bits && a.values[i].is_null == b.values[i].is_null,
-                   "with the same results, to the bit");
+    MILLRACE_CHECK(
+        a.values[i].bits == b.values[i].bits && a.values[i].is_null == b.values[i].is_null,
+        "with the same results, to the bit");
   }
 }
 
 /// Of records that are in so many windows each.
 void check_total(const outcome& of, const view_plan& plan) {
-  const std::uint64_t windows = plan.window.kind == window_kind::hopping
-                                    ? static_cast<std::uint64_t>(plan.window.size_us / plan.window.hop_us)
-                                    : 1;
+  const std::uint64_t windows =
+      plan.window.kind == window_kind::hopping
+          ? static_cast<std::uint64_t>(plan.window.size_us / plan.window.hop_us)
+          : 1;
   std::uint64_t total = 0;
   for (std::size_t i = 0; i < of.closed.values.size(); i += plan.aggregates.size())
     total += of.closed.values[i].bits;
@@ -204,13 +207,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   const outcome whole = run_of_plan(plan, 1, records).run(records.size(), records.size() + 1);
   const outcome parts = run_of_plan(plan, 2, records).run(cut, records.size() / 2);
   check_total(whole, plan);
-  MILLRACE_CHECK(whole.counts.folded == parts.counts.folded &&
-                     whole.counts.late == parts.counts.late &&
-                     whole.counts.no_time == parts.counts.no_time &&
-                     whole.counts.future == parts.counts.future &&
-                     whole.counts.nulls == parts.counts.nulls &&
-                     whole.counts.left_out == parts.counts.left_out,
-                 "the same counts");
+  MILLRACE_CHECK(
+      whole.counts.folded == parts.counts.folded && whole.counts.late == parts.counts.late &&
+          whole.counts.no_time == parts.counts.no_time &&
+          whole.counts.future == parts.counts.future && whole.counts.nulls == parts.counts.nulls &&
+          whole.counts.left_out == parts.counts.left_out,
+      "the same counts");
   check_same(whole.open, parts.open);
   check_same(whole.closed, parts.closed);
   return 0;
