@@ -19,9 +19,6 @@ using tcp = asio::ip::tcp;
 constexpr char tls_handshake_record = 0x16;
 /// One record of TLS.
 constexpr std::size_t record_bytes = 16 * 1024;
-/// Read at once, so that a large body does not hold up the thread's other connections.
-constexpr std::size_t turn_bytes = 256 * 1024;
-
 }  // namespace
 
 connection::connection(tcp::socket socket, connection_host& host)
@@ -80,14 +77,21 @@ void connection::shake_hands() {
   read_first();
 }
 
-void connection::read_tls(char* to, std::size_t bytes_max) {
-  std::size_t got = 0;
+/// What is there, a record after the other.
+tls_step connection::fill_by_tls(std::span<char> room, std::size_t& got) {
+  got = 0;
   tls_step step = tls_step::done;
-  while (step == tls_step::done && got < std::min(bytes_max, turn_bytes)) {
+  while (step == tls_step::done && got < room.size()) {
     std::size_t bytes = 0;
-    step = tls_->read(to + got, bytes_max - got, bytes);
+    step = tls_->read(room.data() + got, room.size() - got, bytes);
     if (step == tls_step::done) got += bytes;
   }
+  return step;
+}
+
+void connection::read_tls(char* to, std::size_t bytes_max) {
+  std::size_t got = 0;
+  const tls_step step = fill_by_tls({to, std::min(bytes_max, read_turn_bytes)}, got);
   if (got == 0)
     return wait_for(step, [to, bytes_max](connection& self) { self.read_tls(to, bytes_max); });
   // Not at once: the session may be in the middle of something.
@@ -104,6 +108,7 @@ void connection::write_tls() {
     writing_.remove_prefix(bytes);
     if (writing_.empty()) std::swap(writing_, writing_next_);
   }
+  let_go_of(joined_);
   asio::post(socket_.get_executor(), [self = shared_from_this()] {
     if (!self->is_closed_) self->session_->on_written();
   });
@@ -140,6 +145,34 @@ void connection::read_some(char* to, std::size_t bytes_max) {
                             if (failure) return self->close();
                             self->on_read(bytes);
                           });
+}
+
+void connection::read_any(std::size_t bytes_max) {
+  if (is_closed_) return;
+  const auto take = [bytes_max](connection& self) { self.take_any(bytes_max); };
+  if (!tls_ || !tls_->has_pending()) return wait_for(tls_step::wants_read, take);
+  // The socket does not tell of what TLS has taken from it already.
+  asio::post(socket_.get_executor(), [self = shared_from_this(), take] {
+    if (!self->is_closed_) take(*self);
+  });
+}
+
+void connection::take_any(std::size_t bytes_max) {
+  const std::span<char> buffer = host_.read_buffer();
+  const std::span<char> room = buffer.first(std::min(bytes_max, buffer.size()));
+  std::size_t got = 0;
+  if (tls_) {
+    const tls_step step = fill_by_tls(room, got);
+    if (got == 0)
+      return wait_for(step, [bytes_max](connection& self) { self.take_any(bytes_max); });
+  } else {
+    const ssize_t bytes = recv(socket_.native_handle(), room.data(), room.size(), MSG_DONTWAIT);
+    if (bytes < 0 && (errno == EAGAIN || errno == EINTR)) return read_any(bytes_max);
+    if (bytes <= 0) return close();
+    got = static_cast<std::size_t>(bytes);
+  }
+  count(host_.ground().counts.bytes_received, got);
+  session_->on_bytes({room.data(), got});
 }
 
 void connection::write(std::string_view first, std::string_view second) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -16,11 +17,16 @@ namespace millrace {
 
 class connection;
 
+/// Read at once, so that a large body does not hold up the thread's other connections.
+inline constexpr std::size_t read_turn_bytes = 256 * 1024;
+
 /// The thread that a connection belongs to.
 class connection_host {
  public:
   virtual ~connection_host() = default;
   virtual const session_ground& ground() const = 0;
+  /// Where its connections read what they hand on at once.
+  virtual std::span<char> read_buffer() = 0;
   /// Null: there is no TLS.
   virtual std::shared_ptr<const tls_identity> identity() const = 0;
   /// False: as many as may be are under way.
@@ -40,6 +46,7 @@ class connection final : public byte_link, public std::enable_shared_from_this<c
   bool is_waiting() const { return session_ && session_->is_waiting(); }
 
   void read_some(char* to, std::size_t bytes_max) override;
+  void read_any(std::size_t bytes_max) override;
   void write(std::string_view first, std::string_view second) override;
   void finish_sending() override;
   void close() override;
@@ -54,6 +61,8 @@ class connection final : public byte_link, public std::enable_shared_from_this<c
   void on_first(std::size_t bytes);
   void on_read(std::size_t bytes);
   void read_tls(char* to, std::size_t bytes_max);
+  tls_step fill_by_tls(std::span<char> room, std::size_t& got);
+  void take_any(std::size_t bytes_max);
   void write_tls();
   /// Calls `next` when the step can be taken again; closes when it never can.
   template <class Next>

@@ -82,6 +82,7 @@ class gate_thread final : public connection_host {
 
   // --- connection_host ---
   const session_ground& ground() const override { return ground_; }
+  std::span<char> read_buffer() override { return read_buffer_; }
   std::shared_ptr<const tls_identity> identity() const override {
     std::lock_guard lock(identity_mutex_);
     return identity_;
@@ -215,6 +216,7 @@ class gate_thread final : public connection_host {
   tcp::acceptor acceptor_;
   asio::steady_timer retry_;
   asio::posix::stream_descriptor waker_;
+  std::vector<char> read_buffer_ = std::vector<char>(read_turn_bytes);
   std::set<std::shared_ptr<connection>> connections_;
   std::uint32_t handshakes_ = 0;  // under way
   mutable std::mutex identity_mutex_;

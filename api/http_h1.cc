@@ -1,7 +1,6 @@
 /// HTTP/1.1 by Beast's parser: the head is parsed where it was read, the body goes straight into
 /// the arena.
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <deque>
 
@@ -58,6 +57,9 @@ class head_parser final : public http::basic_parser<true> {
 
 constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
 
+/// Of the last head, kept between requests.
+constexpr std::size_t idle_bytes_max = 4096;
+
 constexpr std::string_view chunk_end = "\r\n";
 /// How long a client that still sends gets to read the last answer.
 constexpr std::uint64_t linger_us = 2'000'000;
@@ -86,11 +88,14 @@ class http1_session final : public http_session, public http_exchange {
 
   // --- session ---
   void start(std::string_view first_bytes) override {
-    std::memcpy(in_.data(), first_bytes.data(), first_bytes.size());
-    end_ = first_bytes.size();
+    in_ = first_bytes;
     next_request();
   }
-  void on_read(std::size_t bytes) override;
+  void on_read(std::size_t bytes) override {
+    body_got_ += bytes;
+    read_body();
+  }
+  void on_bytes(std::string_view bytes) override;
   void on_written() override;
   void on_closed() override {
     is_closed_ = true;
@@ -125,9 +130,8 @@ class http1_session final : public http_session, public http_exchange {
   bool is_writing_ = false;
   std::uint64_t deadline_us_ = 0;
 
-  std::array<char, http_gate::header_bytes_max> in_;
-  std::size_t begin_ = 0;  // in_[begin_, end_) is not parsed yet
-  std::size_t end_ = 0;
+  std::string in_;         // a request's head, where its parts lie, and what came behind it
+  std::size_t begin_ = 0;  // what is before it is parsed
 
   gate_request request_;
   body_room room_;
@@ -149,23 +153,20 @@ void http1_session::next_request() {
   room_.reset();
   body_bytes_ = body_got_ = 0;
   // What is left of the last read may hold whole requests already.
-  std::memmove(in_.data(), in_.data() + begin_, end_ - begin_);
-  end_ -= begin_;
+  in_.erase(0, begin_);
   begin_ = 0;
   const auto& options = ground_.options;
-  deadline_us_ = monotonic_us() + (end_ > 0 ? options.head_timeout_us : options.idle_timeout_us);
-  if (end_ > 0) return parse_head();
-  link_.read_some(in_.data(), in_.size());
+  deadline_us_ =
+      monotonic_us() + (!in_.empty() ? options.head_timeout_us : options.idle_timeout_us);
+  if (!in_.empty()) return parse_head();
+  if (in_.capacity() > idle_bytes_max) let_go_of(in_);
+  link_.read_any(http_gate::header_bytes_max);
 }
 
-void http1_session::on_read(std::size_t bytes) {
-  if (state_ == state::body) {
-    body_got_ += bytes;
-    return read_body();
-  }
-  if (state_ == state::closing) return link_.read_some(in_.data(), in_.size());
-  if (end_ == 0) deadline_us_ = monotonic_us() + ground_.options.head_timeout_us;
-  end_ += bytes;
+void http1_session::on_bytes(std::string_view bytes) {
+  if (state_ == state::closing) return link_.read_any(http_gate::header_bytes_max);
+  if (in_.empty()) deadline_us_ = monotonic_us() + ground_.options.head_timeout_us;
+  in_ += bytes;
   parse_head();
 }
 
@@ -173,10 +174,11 @@ void http1_session::parse_head() {
   request_.headers.clear();
   head_parser parser(request_);
   error_code failure;
-  const std::size_t used = parser.put(boost::asio::const_buffer(in_.data(), end_), failure);
+  const std::size_t used = parser.put(boost::asio::const_buffer(in_.data(), in_.size()), failure);
   if (failure == http::error::need_more) {
-    if (end_ == in_.size()) return refuse(431, "the head is larger than 16384 bytes");
-    return link_.read_some(in_.data() + end_, in_.size() - end_);
+    if (in_.size() >= http_gate::header_bytes_max)
+      return refuse(431, "the head is larger than 16384 bytes");
+    return link_.read_any(http_gate::header_bytes_max - in_.size());
   }
   if (failure == http::error::header_limit)
     return refuse(431, "the head is larger than 16384 bytes");
@@ -216,7 +218,7 @@ void http1_session::tick(std::uint64_t now_us) {
       state_ = state::body;
       // A client that sends slower than 256 KiB/s, or nothing for 20 s, keeps its room from others.
       deadline_us_ = monotonic_us() + 20'000'000 + body_bytes_ * 4;
-      const std::size_t here = std::min<std::size_t>(end_ - begin_, body_bytes_);
+      const std::size_t here = std::min<std::size_t>(in_.size() - begin_, body_bytes_);
       std::memcpy(room.data(), in_.data() + begin_, here);
       begin_ += here;
       body_got_ = here;
@@ -248,7 +250,7 @@ void http1_session::on_body() {
   if (auto upgrade = upgrade_asked_for(request_)) {
     upgrade->room = std::move(room_);
     upgrade->body_bytes = body_bytes_;
-    upgrade->first_bytes.assign(in_.data() + begin_, end_ - begin_);
+    upgrade->first_bytes.assign(in_, begin_);
     return link_.become_http2(*std::move(upgrade));
   }
   count(ground_.counts.requests);
@@ -306,14 +308,14 @@ void http1_session::on_written() {
     case state::streaming:
       return write_next_piece();
     case state::answering:
-      out_ = {};
+      let_go_of(out_);
       unsent_.clear();
       if (keep_alive_) return next_request();
       // Closing now, with something unread, would make the system throw away what was just sent.
       state_ = state::closing;
       deadline_us_ = monotonic_us() + linger_us;
       link_.finish_sending();
-      return link_.read_some(in_.data(), in_.size());
+      return link_.read_any(http_gate::header_bytes_max);
     default:
       return;
   }

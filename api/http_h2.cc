@@ -16,7 +16,6 @@ constexpr std::uint32_t streams_max = 128;
 constexpr std::int32_t stream_window = 4 * 1024 * 1024;
 constexpr std::int32_t connection_window = 64 * 1024 * 1024;
 constexpr std::uint32_t frame_bytes_max = 1024 * 1024;
-constexpr std::size_t read_bytes = 64 * 1024;
 /// Written at once: enough for a large answer to cost few system calls.
 constexpr std::size_t write_bytes = 256 * 1024;
 
@@ -69,11 +68,7 @@ int on_stream_close(nghttp2_session*, std::int32_t id, std::uint32_t, void* user
 
 http2_session::http2_session(const session_ground& ground, byte_link& link,
                              std::optional<http2_upgrade> upgrade)
-    : ground_(ground),
-      link_(link),
-      upgrade_(std::move(upgrade)),
-      in_(read_bytes),
-      idle_since_us_(monotonic_us()) {
+    : ground_(ground), link_(link), upgrade_(std::move(upgrade)), idle_since_us_(monotonic_us()) {
   nghttp2_session_callbacks* callbacks = nullptr;
   nghttp2_session_callbacks_new(&callbacks);
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
@@ -101,8 +96,7 @@ void http2_session::start(std::string_view first_bytes) {
   nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
   nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, connection_window);
   if (const auto one = find(1)) hand_over(one);
-  std::copy(first_bytes.begin(), first_bytes.end(), in_.begin());
-  on_read(first_bytes.size());
+  on_bytes(first_bytes);
 }
 
 /// The request that came in HTTP/1.1 is stream 1.
@@ -127,22 +121,22 @@ bool http2_session::take_upgrade() {
   return true;
 }
 
-void http2_session::on_read(std::size_t bytes) {
+void http2_session::on_bytes(std::string_view bytes) {
   in_callbacks_ = true;
-  const ssize_t taken =
-      nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(in_.data()), bytes);
+  const ssize_t taken = nghttp2_session_mem_recv(
+      session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
   in_callbacks_ = false;
   // What breaks the protocol is told to the client by a GOAWAY, which is queued already.
   is_ending_ = taken < 0 || nghttp2_session_want_read(session_) == 0;
   write_soon();
   if (is_closed_ || is_ending_) return;
-  link_.read_some(in_.data(), in_.size());
+  link_.read_any(SIZE_MAX);
 }
 
 /// Writes what there is, unless a write is under way, whose end comes here again.
 void http2_session::write_soon() {
   if (is_writing_ || is_closed_ || in_callbacks_) return;
-  out_ = std::exchange(prefix_, {});
+  out_.assign(std::exchange(prefix_, {}));
   while (out_.size() < write_bytes) {
     const std::uint8_t* bytes = nullptr;
     const ssize_t count = nghttp2_session_mem_send(session_, &bytes);
@@ -150,6 +144,7 @@ void http2_session::write_soon() {
     out_.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(count));
   }
   if (out_.empty()) {
+    let_go_of(out_);  // an idle connection keeps nothing of its last answer
     if (is_ending_ || nghttp2_session_want_read(session_) == 0) link_.close();
     return;
   }

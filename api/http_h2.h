@@ -87,7 +87,7 @@ class http2_session final : public http_session {
   ~http2_session() override;
 
   void start(std::string_view first_bytes) override;
-  void on_read(std::size_t bytes) override;
+  void on_bytes(std::string_view bytes) override;
   void on_written() override;
   void on_closed() override;
   void tick(std::uint64_t now_us) override;
@@ -113,7 +113,6 @@ class http2_session final : public http_session {
   std::optional<http2_upgrade> upgrade_;
   nghttp2_session* session_ = nullptr;
   std::unordered_map<std::int32_t, std::shared_ptr<http2_stream>> streams_;
-  std::vector<char> in_;
   std::string_view prefix_;  // goes out before the first frame
   std::string out_;
   bool is_writing_ = false;

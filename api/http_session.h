@@ -31,7 +31,10 @@ struct http2_upgrade {
 class byte_link {
  public:
   virtual ~byte_link() = default;
+  /// Into room of the session's: on_read() says how much.
   virtual void read_some(char* to, std::size_t bytes_max) = 0;
+  /// Waits without room of anybody's: on_bytes() has what came.
+  virtual void read_any(std::size_t bytes_max) = 0;
   virtual void write(std::string_view first, std::string_view second) = 0;
   /// The other side sees the end after what was written.
   virtual void finish_sending() = 0;
@@ -123,12 +126,20 @@ class drain_call {
   std::function<void()> then_;
 };
 
+/// Gives its memory back, which assigning an empty one would not.
+inline void let_go_of(std::string& text) {
+  std::string().swap(text);
+}
+
 class http_session {
  public:
   virtual ~http_session() = default;
   /// The first bytes of the connection are already here.
   virtual void start(std::string_view first_bytes) = 0;
-  virtual void on_read(std::size_t bytes) = 0;
+  /// After read_some().
+  virtual void on_read(std::size_t) {}
+  /// After read_any(): in a buffer that the thread's connections share, until this returns.
+  virtual void on_bytes(std::string_view bytes) = 0;
   virtual void on_written() = 0;
   /// The link is gone.
   virtual void on_closed() = 0;

@@ -170,6 +170,10 @@ tls_step tls_session::read(char* to, std::size_t bytes_max, std::size_t& bytes) 
   return step_of(SSL_read_ex(ssl_, to, bytes_max, &bytes));
 }
 
+bool tls_session::has_pending() const {
+  return SSL_has_pending(ssl_) == 1;
+}
+
 tls_step tls_session::write(std::string_view what, std::size_t& bytes) {
   return step_of(SSL_write_ex(ssl_, what.data(), what.size(), &bytes));
 }

@@ -46,6 +46,8 @@ class tls_session {
   std::string_view protocol() const;
   /// `bytes` is how many came or went, when done.
   tls_step read(char* to, std::size_t bytes_max, std::size_t& bytes);
+  /// Whether read() may have something that the socket does not tell of.
+  bool has_pending() const;
   tls_step write(std::string_view what, std::size_t& bytes);
   /// Tells the other side that nothing follows; it may not arrive.
   void finish_sending();

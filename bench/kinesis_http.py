@@ -309,17 +309,33 @@ def fsync_ms(directory):
     return {"p50_ms": statistics.median(times) * 1e3, "p99_ms": sorted(times)[197] * 1e3}
 
 
-def measure_idle(server, connections, subscribers, seconds):
+def first_request(address, protocol):
+    """What a connection sends before it falls silent, and a sign of its answer."""
+    if protocol == "HTTP/1.1":
+        return f"GET / HTTP/1.1\r\nHost: {address}\r\n\r\n".encode(), b"AccessDenied"
+    # SETTINGS, and HEADERS: GET, http and / of HPACK's static table, then :authority as a literal.
+    fields = b"\x82\x86\x84\x01" + bytes([len(address)]) + address.encode()
+    return (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]) +
+            bytes([0, 0, len(fields), 1, 5, 0, 0, 0, 1]) + fields), b"AccessDenied"
+
+
+def measure_idle(server, protocol, connections, subscribers, seconds):
     server.create("idle", 5)
     before = resident_bytes(server.pid)
     host, port = server.address.split(":")
+    request, sign = first_request(server.address, protocol)
     held = []
     for _ in range(connections):
         link = socket.create_connection((host, int(port)))
-        link.sendall(f"GET / HTTP/1.1\r\nHost: {server.address}\r\n\r\n".encode())
+        link.sendall(request)
         held.append(link)
     for link in held:
-        link.recv(65536)
+        seen = b""
+        while sign not in seen:
+            some = link.recv(65536)
+            if not some:
+                raise SystemExit(f"an idle connection of {protocol} was closed")
+            seen += some
     names = consumers(server, "idle", 20)
     held += [Subscription(server, names[i // 5], str(i % 5)) for i in range(subscribers)]
     time.sleep(1)
@@ -328,6 +344,15 @@ def measure_idle(server, connections, subscribers, seconds):
     return {"connections": connections, "subscribers": subscribers,
             "memory_mib": (resident_bytes(server.pid) - before) / (1 << 20),
             "cpu_percent_of_a_core": (cpu_seconds(server.pid) - cpu) / seconds * 100}
+
+
+def on_its_own(binary, memory, scratch, measure):
+    """By a server that has not grown by anything else."""
+    server = Millrace(binary, tempfile.mkdtemp(dir=memory), scratch)
+    try:
+        return measure(server)
+    finally:
+        server.stop()
 
 
 def measure_kinesalite(seconds, scratch):
@@ -391,7 +416,8 @@ def main():
         "put_record": lambda: measure_put_record(server, given.seconds, scratch),
         "get_records": lambda: measure_get_records(server, given.seconds, scratch),
         "delivery": lambda: measure_delivery(server, 2000),
-        "idle": lambda: measure_idle(server, 1000, 100, 10),
+        "idle": lambda: {protocol: on_its_own(binary, memory, scratch, lambda one: measure_idle(
+            one, protocol, 1000, 100, 5)) for protocol in ("HTTP/1.1", "HTTP/2")},
     }
     try:
         for name, step in steps.items():

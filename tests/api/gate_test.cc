@@ -1,9 +1,12 @@
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <stdexcept>
 #include <thread>
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -14,6 +17,7 @@
 
 #include "api/http_client.h"
 #include "api/http_gate.h"
+#include "api/http_session.h"
 #include "api/http_tls.h"
 #include "base/arena.h"
 
@@ -250,6 +254,53 @@ TEST_F(gate, an_http_2_stream_whose_window_stays_shut_is_reset_in_time) {
   }
   EXPECT_EQ(counters().timeouts, 1u);
   wait_until([&] { return counters().unsent_bytes == 0; });
+}
+
+/// Of the heap, in use. Sanitizers have one of their own, of which this knows nothing.
+std::size_t heap_bytes() {
+  const auto now = mallinfo2();
+  return now.uordblks + now.hblkhd;
+}
+
+constexpr std::size_t large_answer = 60'000;
+constexpr std::size_t idle_clients = 50;
+
+/// What each of many connections holds after it was sent that and has given a large answer.
+std::size_t held_after(std::uint16_t port, std::string_view request) {
+  std::vector<std::unique_ptr<plain_client>> clients;
+  clients.reserve(idle_clients);
+  const std::size_t before = heap_bytes();
+  for (std::size_t i = 0; i < idle_clients; ++i) {
+    clients.push_back(std::make_unique<plain_client>(port));
+    clients.back()->send(request);
+    for (std::ptrdiff_t left = large_answer; left > 0;) {
+      const std::string some = clients.back()->read_some();
+      if (some.empty()) throw std::runtime_error("the connection has ended");
+      left -= std::count(some.begin(), some.end(), 'x');
+    }
+  }
+  // After an answer on another connection the thread is done with what was there before.
+  plain_client last(port);
+  last.send(get);
+  last.read_some();
+  return (heap_bytes() - before) / idle_clients;
+}
+
+TEST_F(gate, an_idle_connection_holds_little_however_large_its_last_request_and_answer) {
+  start();
+  const std::string request =
+      "GET /60000 HTTP/1.1\r\nHost: a\r\nA: " + std::string(8000, 'a') + "\r\n\r\n";
+  EXPECT_LT(held_after(port(), request), 4 * limits::kib);
+}
+
+TEST_F(gate, an_idle_http_2_connection_holds_little_however_large_its_last_answer) {
+  start();
+  using std::string_view_literals::operator""sv;
+  const std::string request = std::string(http2_preface) + frame(4, 0, 0, {}) +
+                              frame(1, 5, 1,
+                                    "\x82\x86\x04\x06/60000\x01\x01"
+                                    "a"sv);
+  EXPECT_LT(held_after(port(), request), 32 * limits::kib);
 }
 
 TEST_F(gate, requests_are_counted_by_status_and_so_are_bytes) {
