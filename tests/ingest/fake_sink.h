@@ -53,22 +53,9 @@ class fake_sink final : public batch_sink {
 
   // --- verbs ---
   /// Commits the oldest batch, or refuses all its entries with `what`. False when none waits.
-  bool commit_one(outcome what = outcome::committed) {
-    record_batch* batch = nullptr;
-    {
-      std::lock_guard lock(mutex_);
-      if (waiting_.empty()) return false;
-      batch = waiting_.front();
-      waiting_.pop_front();
-      for (batch_entry& entry : batch->entries)
-        decide(*batch, entry, what);
-      keep(*batch);
-    }
-    batch->result = what;
-    batch->advance(batch_state::submitted, batch_state::finished);
-    batch->home().finished(*batch);
-    return true;
-  }
+  bool commit_one(outcome what = outcome::committed) { return commit(/*newest=*/false, what); }
+  /// A log that answers out of order: the newest batch first.
+  bool commit_newest() { return commit(/*newest=*/true, outcome::committed); }
   int commit_all() {
     int count = 0;
     while (commit_one())
@@ -92,6 +79,23 @@ class fake_sink final : public batch_sink {
     std::uint32_t epoch = 0;
     std::uint64_t next = 0;
   };
+
+  bool commit(bool newest, outcome what) {
+    record_batch* batch = nullptr;
+    {
+      std::lock_guard lock(mutex_);
+      if (waiting_.empty()) return false;
+      batch = newest ? waiting_.back() : waiting_.front();
+      newest ? waiting_.pop_back() : waiting_.pop_front();
+      for (batch_entry& entry : batch->entries)
+        decide(*batch, entry, what);
+      keep(*batch);
+    }
+    batch->result = what;
+    batch->advance(batch_state::submitted, batch_state::finished);
+    batch->home().finished(*batch);
+    return true;
+  }
 
   void decide(record_batch& batch, batch_entry& entry, outcome what) {
     producer_now& known = producers_[{batch.stream.value, entry.producer.value}];
