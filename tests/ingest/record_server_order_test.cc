@@ -301,8 +301,7 @@ TEST_F(record_order_test, the_pieces_of_a_large_record_are_bounded_and_it_still_
   fragment(who, 0, whole, 16 * reassembly::pieces_max, 8);
   EXPECT_EQ(count(counter::datagrams_dropped_no_room), 1u);
   for (std::uint32_t at = 0; at < whole.size(); at += 48'000)
-    fragment(who, 0, whole, at,
-             std::min(48'000u, static_cast<std::uint32_t>(whole.size()) - at));
+    fragment(who, 0, whole, at, std::min(48'000u, static_cast<std::uint32_t>(whole.size()) - at));
   commit();
   ASSERT_EQ(sink.kept().size(), 1u);
   EXPECT_EQ(sink.kept()[0].data, std::string(16 * (reassembly::pieces_max + 1), 'y'));
