@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <ostream>
 
 #include "gpu/fold.h"
 #include "gpu/window_math.h"
@@ -36,6 +37,13 @@ void* operator new(std::size_t bytes) {
 void* operator new(std::size_t bytes, std::align_val_t alignment) {
   return take(bytes, static_cast<std::size_t>(alignment));
 }
+void* operator new(std::size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  try {
+    return take(bytes, static_cast<std::size_t>(alignment));
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
 void operator delete(void* at) noexcept {
   give_back(at, common);
 }
@@ -61,6 +69,10 @@ struct memory_case {
   std::vector<std::uint16_t> group_by;
   bool has_sketches;
   std::uint32_t groups;
+
+  friend std::ostream& operator<<(std::ostream& to, const memory_case& one) {
+    return to << one.name;
+  }
 };
 
 class FoldMemory : public ::testing::TestWithParam<memory_case> {};

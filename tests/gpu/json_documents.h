@@ -126,7 +126,8 @@ class document_maker {
 
 /// Bytes that matter to the scanners, put anywhere.
 inline std::string damaged(std::string text, document_maker& maker) {
-  static constexpr std::string_view bytes("\"\\{}[]:,\0\xff\xc3\n -\x80u1", 19);
+  static constexpr char hits_with[] = "\"\\{}[]:,\0\xff\xc3\n -\x80u1";
+  static constexpr std::string_view bytes(hits_with, sizeof hits_with - 1);
   for (std::size_t hits = 1 + maker.pick(4); hits > 0 && !text.empty(); --hits) {
     const std::size_t at = maker.pick(text.size());
     switch (maker.pick(4)) {

@@ -143,7 +143,8 @@ TEST_F(dpdk_port_test, received_bytes_lie_in_the_arena_until_they_are_released) 
 TEST_F(dpdk_port_test, a_full_ring_takes_no_more_and_loses_nothing) {
   open({.buffers = 1024, .ring_frames = 64});
   resolve();
-  const std::vector burst(100, packet("x", pair_.server_address));
+  const std::string text = "x";
+  const std::vector burst(100, packet(text, pair_.server_address));
   const std::uint32_t sent = pair_.client->send(burst);
   EXPECT_EQ(sent, 63u) << "a ring holds one frame less than its size";
   std::size_t heard = 0;

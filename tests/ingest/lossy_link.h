@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <random>
+#include <set>
 #include <vector>
 
 #include <sys/timerfd.h>
@@ -122,6 +123,9 @@ class link_end final : public packet_source {
     timer_ = box.timer;
   }
   ~link_end() override {
+    // A server that ends like a killed process gives nothing back.
+    for (const std::uint64_t buffer : held_)
+      delete reinterpret_cast<lossy_link::arrival*>(buffer);
     std::lock_guard lock(link_->mutex_);
     link_->inboxes_.erase(port_);
     close(timer_);
@@ -129,7 +133,7 @@ class link_end final : public packet_source {
 
   std::uint32_t receive(std::span<received_packet> out) override {
     std::uint32_t count = 0;
-    while (count < out.size() && held_ < buffers) {
+    while (count < out.size() && held_.size() < buffers) {
       auto one = std::make_unique<lossy_link::arrival>();
       if (!link_->receive(port_, *one)) break;
       received_packet& packet = out[count++];
@@ -138,13 +142,13 @@ class link_end final : public packet_source {
       packet.from.port = one->from;
       packet.buffer = reinterpret_cast<std::uint64_t>(one.release());
       packet.buffer_bytes = static_cast<std::uint32_t>(packet.bytes.size());
-      ++held_;
+      held_.insert(packet.buffer);
     }
     return count;
   }
   void release(std::uint64_t buffer) override {
     delete reinterpret_cast<lossy_link::arrival*>(buffer);
-    --held_;
+    held_.erase(buffer);
   }
   std::uint32_t send(std::span<const outgoing_packet> packets) override {
     std::uint32_t sent = 0;
@@ -157,7 +161,7 @@ class link_end final : public packet_source {
   int poll_fd() const override { return timer_; }
   std::uint32_t datagram_bytes_max() const override { return limits::datagram_bytes_max; }
   source_counters counters() const override {
-    return {.buffers = buffers, .buffers_free = buffers - held_};
+    return {.buffers = buffers, .buffers_free = buffers - held_.size()};
   }
   std::string describe() const override { return "memory link end " + std::to_string(port_); }
 
@@ -166,7 +170,7 @@ class link_end final : public packet_source {
   std::shared_ptr<lossy_link> link_;
   std::uint16_t port_;
   int timer_ = -1;
-  std::uint64_t held_ = 0;
+  std::set<std::uint64_t> held_;
 };
 
 inline std::unique_ptr<packet_source> lossy_link::end(std::uint16_t port) {

@@ -1,5 +1,5 @@
-// The producer's engine against a server that says exactly what a test wants said. Time stands still
-// until a test moves it.
+// The producer's engine against a server that says exactly what a test wants said. Time stands
+// still until a test moves it.
 #include "ingest/producer_engine.h"
 
 #include <cstring>
@@ -123,11 +123,10 @@ class producer_engine_test : public testing::Test, protected engine_listener {
   }
   /// The server was restarted: it knows no session.
   void forget_session() {
-    say(datagram_type::reset,
-        wire::reset_payload{
-            .reason = static_cast<std::uint32_t>(wire::reset_reason::unknown_session),
-            .reserved = 0,
-            .detail = 0});
+    say(datagram_type::reset, wire::reset_payload{.reason = static_cast<std::uint32_t>(
+                                                      wire::reset_reason::unknown_session),
+                                                  .reserved = 0,
+                                                  .detail = 0});
     ASSERT_FALSE(engine_->is_open());
   }
 
