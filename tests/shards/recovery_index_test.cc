@@ -24,6 +24,70 @@ TEST(recovery_index, a_missing_or_damaged_index_is_built_anew) {
   }
 }
 
+TEST(recovery_index, a_segment_that_is_full_gets_its_index_and_no_start_reads_its_blocks_again) {
+  log_fixture test({.segment_bytes = 64 * 1024});
+  texts written;
+  while (test.memory.content(test.segment(2)).empty()) {
+    written.push_back(std::to_string(written.size()) + std::string(10'000, '.'));
+    test.write({{0, written.back()}});
+  }
+  ASSERT_GT(written.size(), 3u);
+  for (int life = 0; life < 3; ++life) {
+    if (life < 2) {
+      test.kill();
+    } else {
+      test.reopen();
+    }
+    EXPECT_EQ(test.report.blocks_scanned, 1u) << "the one in the newest segment; life " << life;
+    EXPECT_TRUE(test.report.damaged.empty());
+    EXPECT_EQ(test.read_all(0), written);
+  }
+}
+
+/// A log whose first, closed segment has three blocks, the second one with a flipped bit.
+struct damaged_block {
+  damaged_block() {
+    test.write({{0, "one"}});
+    start = test.newest_end(1);
+    test.write({{0, "two"}});
+    test.write({{0, "three"}});
+    test.kill();
+    test.write({{0, "four"}});
+    test.memory.flip_bit(test.segment(1), start + 40, 3);  // the header's incarnation
+  }
+  /// The block is among what the start found; nothing but it and, perhaps, the index.
+  void expect_block_reported() const {
+    int found = 0;
+    for (const damage& one : test.report.damaged) {
+      if (one.path != test.segment(1)) continue;
+      EXPECT_EQ(one.from, start);
+      EXPECT_EQ(one.to, start + 4096);
+      ++found;
+    }
+    EXPECT_EQ(found, 1);
+  }
+  log_fixture test;
+  std::uint64_t start = 0;
+};
+
+TEST(recovery_index, a_damaged_block_is_reported_when_a_missing_index_is_built_anew) {
+  damaged_block log;
+  ASSERT_TRUE(log.test.memory.remove(log.test.index(1)).ok());
+  log.test.kill();
+  log.expect_block_reported();
+  EXPECT_EQ(log.test.report.damaged.size(), 1u) << "a missing index is no damage";
+  EXPECT_EQ(log.test.read_all(0), (texts{"one", "three", "four"}));
+}
+
+TEST(recovery_index, a_damaged_block_is_reported_when_a_damaged_directory_is_built_anew) {
+  damaged_block log;
+  log.test.memory.flip_bit(log.test.index(1), log_format::directory_offset(1) + 8, 0);
+  log.test.kill();
+  log.expect_block_reported();
+  EXPECT_EQ(log.test.report.damaged.size(), 2u) << "the index as well";
+  EXPECT_EQ(log.test.read_all(0), (texts{"one", "three", "four"}));
+}
+
 TEST(recovery_index, opened_for_reading_alone_a_log_is_left_as_it_is) {
   log_fixture test;
   test.write({{0, "a"}});
