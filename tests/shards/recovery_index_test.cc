@@ -44,16 +44,17 @@ TEST(recovery_index, a_segment_that_is_full_gets_its_index_and_no_start_reads_it
   }
 }
 
-/// A log whose first, closed segment has three blocks, the second one with a flipped bit.
+/// A log whose first, closed segment has three blocks, the second one with a flipped bit at
+/// `offset`.
 struct damaged_block {
-  damaged_block() {
+  explicit damaged_block(std::uint64_t offset) {
     test.write({{0, "one"}});
     start = test.newest_end(1);
     test.write({{0, "two"}});
     test.write({{0, "three"}});
     test.kill();
     test.write({{0, "four"}});
-    test.memory.flip_bit(test.segment(1), start + 40, 3);  // the header's incarnation
+    test.memory.flip_bit(test.segment(1), start + offset, 3);
   }
   /// The block is among what the start found; nothing but it and, perhaps, the index.
   void expect_block_reported() const {
@@ -70,22 +71,50 @@ struct damaged_block {
   std::uint64_t start = 0;
 };
 
+constexpr std::uint64_t in_header = 40;
+constexpr std::uint64_t in_meta = sizeof(log_format::block_header) + 4;
+
 TEST(recovery_index, a_damaged_block_is_reported_when_a_missing_index_is_built_anew) {
-  damaged_block log;
-  ASSERT_TRUE(log.test.memory.remove(log.test.index(1)).ok());
-  log.test.kill();
-  log.expect_block_reported();
-  EXPECT_EQ(log.test.report.damaged.size(), 1u) << "a missing index is no damage";
-  EXPECT_EQ(log.test.read_all(0), (texts{"one", "three", "four"}));
+  for (const std::uint64_t offset : {in_header, in_meta}) {
+    damaged_block log(offset);
+    ASSERT_TRUE(log.test.memory.remove(log.test.index(1)).ok());
+    log.test.kill();
+    log.expect_block_reported();
+    EXPECT_EQ(log.test.report.damaged.size(), 1u) << "a missing index is no damage";
+    EXPECT_EQ(log.test.read_all(0), (texts{"one", "three", "four"}));
+  }
 }
 
 TEST(recovery_index, a_damaged_block_is_reported_when_a_damaged_directory_is_built_anew) {
-  damaged_block log;
+  damaged_block log(in_header);
   log.test.memory.flip_bit(log.test.index(1), log_format::directory_offset(1) + 8, 0);
   log.test.kill();
   log.expect_block_reported();
   EXPECT_EQ(log.test.report.damaged.size(), 2u) << "the index as well";
   EXPECT_EQ(log.test.read_all(0), (texts{"one", "three", "four"}));
+}
+
+TEST(recovery_index, what_cannot_be_read_now_is_left_out_of_no_index_for_good) {
+  log_fixture test;
+  test.write({{0, "one"}});
+  const std::uint64_t start = test.newest_end(1);
+  test.write({{0, "two"}});
+  test.kill();
+  test.write({{0, "three"}});
+  ASSERT_TRUE(test.memory.remove(test.index(1)).ok());
+  test.plan.bad_suffix = test.segment(1);
+  test.plan.bad_from = start;
+  test.plan.bad_to = start + 4096;
+  test.kill();
+  EXPECT_EQ(test.report.damaged.size(), 1u);
+  EXPECT_EQ(test.read_all(0), (texts{"one", "three"}));
+  test.write({{0, "four"}});  // the next segment: the one before gets its index
+  EXPECT_FALSE(test.memory.content(test.index(2)).empty());
+  test.plan.bad_to = 0;
+  test.kill();
+  EXPECT_TRUE(test.report.damaged.empty());
+  EXPECT_EQ(test.read_all(0), (texts{"one", "two", "three", "four"}));
+  EXPECT_FALSE(test.memory.content(test.index(1)).empty());
 }
 
 TEST(recovery_index, opened_for_reading_alone_a_log_is_left_as_it_is) {

@@ -178,6 +178,24 @@ TEST(recovery, what_cannot_be_read_now_stops_the_start_and_costs_no_record) {
   EXPECT_EQ(test.read_all(0), (texts{"a", "b", "c", "d"}));
 }
 
+TEST(recovery, a_state_that_only_unreadable_blocks_tell_stops_the_start) {
+  log_fixture test;
+  test.write({{0, "a"}});
+  const std::uint64_t start = test.newest_end(1);
+  test.write({{0, "b"}});
+  test.kill();
+  test.write({{1, "c"}});
+  test.memory.flip_bit(test.segment(2), log_format::snapshot_offset, 1);
+  test.log = nullptr;
+  test.plan.bad_suffix = test.segment(1);
+  test.plan.bad_from = start;
+  test.plan.bad_to = start + 4096;
+  EXPECT_NE(test.refusal().find(test.segment(1)), std::string::npos);
+  test.plan.bad_to = 0;
+  test.reopen();
+  EXPECT_EQ(test.log->next_index(shard_index(0)).value, 2u);
+}
+
 TEST(recovery, a_file_that_was_a_segment_is_never_removed_however_damaged) {
   log_fixture test;
   test.write({{0, "a"}});
