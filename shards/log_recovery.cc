@@ -254,8 +254,9 @@ status recovery::recover_newest() {
   for (std::size_t i = from_segment; i < newest; ++i) {
     const segment& one = *log_->segments[i];
     MILLRACE_ASSIGN(const auto from, files_.open(one.path, open_mode::read));
-    scan_closed(*from, one.incarnation, one.data_start, one.end,
-                {[&](const block_meta& meta) { apply(meta, state); }, [](const damage&) {}});
+    MILLRACE_TRY(
+        scan_closed(*from, one.incarnation, one.data_start, one.end,
+                    {[&](const block_meta& meta) { apply(meta, state); }, [](const damage&) {}}));
   }
 
   segment& one = *log_->segments[newest];
@@ -326,13 +327,18 @@ result<std::shared_ptr<memory_index>> rebuild_index(
   } else {
     note({one.path, snapshot_offset, one.data_start, snapshot.failure().message()});
   }
-  scan_closed(*from, one.incarnation, one.data_start, one.end,
-              {[&](const block_meta& meta) { add_to_index(meta, *index); }, note});
+  const status scanned =
+      scan_closed(*from, one.incarnation, one.data_start, one.end,
+                  {[&](const block_meta& meta) { add_to_index(meta, *index); }, note});
+  if (!scanned.ok()) index->set_incomplete();
   return index;
 }
 
 result<std::shared_ptr<const disk_index>> write_index(file_system& files, const segment& one) {
   const std::string path = index_path(one.path);
+  if (one.memory->is_incomplete()) {
+    return error(error_code::io, path + ": not written, for some blocks could not be read");
+  }
   status removed = files.remove(path);
   if (!removed.ok() && removed.failure().code() != error_code::not_found) {
     return std::move(removed).failure();

@@ -24,11 +24,13 @@ result<std::unique_ptr<recovered_log>> recover_log(file_system& files, const std
                                                    stream_id stream, bool read_only,
                                                    recovery_report& report);
 
-/// The index of a closed segment from the segment itself. `note` gets every damage met.
+/// The index of a closed segment from the segment itself. `note` gets every damage met; what could
+/// not be read makes the index incomplete.
 result<std::shared_ptr<memory_index>> rebuild_index(file_system& files, const segment& one,
                                                     const std::function<void(const damage&)>& note);
 
-/// Writes the index file of a closed segment from its index in memory, and opens it.
+/// Writes the index file of a closed segment from its index in memory, and opens it. An incomplete
+/// one is not written: what it lacks would be hidden for good.
 result<std::shared_ptr<const disk_index>> write_index(file_system& files, const segment& one);
 
 }  // namespace millrace

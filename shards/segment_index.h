@@ -36,6 +36,9 @@ class memory_index {
   void add_block(std::uint64_t offset, std::uint32_t bytes);
   void add_run(shard_index shard, const stored_run& run);
   void forget_shard(shard_index shard) { shards_.erase(shard); }
+  /// Built while some blocks could not be read: good enough until they can, and never for a file.
+  void set_incomplete() { is_incomplete_ = true; }
+  bool is_incomplete() const { return is_incomplete_; }
 
   const shard_runs* find(shard_index shard) const;
   const std::unordered_map<shard_index, shard_runs>& shards() const { return shards_; }
@@ -46,6 +49,7 @@ class memory_index {
   std::unordered_map<shard_index, shard_runs> shards_;
   std::vector<block_place> blocks_;
   std::uint64_t run_count_ = 0;
+  bool is_incomplete_ = false;
 };
 
 /// What an index file says of its segment as a whole.

@@ -122,8 +122,8 @@ std::uint64_t segment_scanner::find_block(std::uint64_t offset) {
   return limit_;
 }
 
-void scan_closed(const file& from, std::uint64_t incarnation, std::uint64_t data_start,
-                 std::uint64_t end, const scan_events& events) {
+status scan_closed(const file& from, std::uint64_t incarnation, std::uint64_t data_start,
+                   std::uint64_t end, const scan_events& events) {
   segment_scanner scanner(from, incarnation, end);
   block_meta meta;
   for (std::uint64_t at = data_start; at < end;) {
@@ -142,6 +142,8 @@ void scan_closed(const file& from, std::uint64_t incarnation, std::uint64_t data
     }
     at += header->block_bytes;
   }
+  if (scanner.read_failure()) return error(*scanner.read_failure());
+  return {};
 }
 
 result<found_end> scan_newest(const file& from, std::uint64_t incarnation, std::uint64_t data_start,

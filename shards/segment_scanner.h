@@ -71,9 +71,10 @@ struct scan_events {
 };
 
 /// A segment whose end is known: all in [data_start, end) was acked, so whatever is not whole there
-/// is damage. Runs are not read.
-void scan_closed(const file& from, std::uint64_t incarnation, std::uint64_t data_start,
-                 std::uint64_t end, const scan_events& events);
+/// is damage. Runs are not read. Goes on behind what cannot be read, and then fails with the
+/// reason: that is told as damage too, but may come back.
+status scan_closed(const file& from, std::uint64_t incarnation, std::uint64_t data_start,
+                   std::uint64_t end, const scan_events& events);
 
 /// Where the newest segment's blocks end, and what was cut off there.
 struct found_end {

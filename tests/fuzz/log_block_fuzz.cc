@@ -71,7 +71,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       }};
   const auto header = parse_block_header(bytes);
   const std::uint64_t incarnation = header ? header->incarnation : 0;
-  scan_closed(**from, incarnation, 0, bytes.size(), events);
+  if (!scan_closed(**from, incarnation, 0, bytes.size(), events).ok()) __builtin_trap();
   const found_end found = *scan_newest(**from, incarnation, 0, events);
   if (found.end > bytes.size()) __builtin_trap();
   return 0;

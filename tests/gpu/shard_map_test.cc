@@ -82,6 +82,17 @@ TEST(shard_map, finds_every_boundary_of_an_even_split) {
   }
 }
 
+TEST(shard_map, knows_the_range_of_each_buckets_first_point) {
+  for (const std::uint32_t count : {1u, 3u, 4u, 64u, 1000u}) {
+    const auto map = shard_map::even(count);
+    const std::uint32_t bits = map.ranges().bucket_bits;
+    for (std::uint32_t bucket = 0; bucket < 1u << bits; ++bucket) {
+      const uint128 first_point = uint128{bucket} << (128 - bits);
+      ASSERT_EQ(map.bucket_first()[bucket], by_scan(map.starts(), first_point)) << count;
+    }
+  }
+}
+
 TEST(shard_map, finds_every_boundary_of_ranges_of_any_size) {
   std::mt19937_64 random(7);
   for (const std::uint32_t count : {2u, 17u, 300u, 5000u}) {

@@ -1,11 +1,13 @@
 #include "shards/catalog.h"
 
+#include <filesystem>
 #include <fstream>
 
 #include <gtest/gtest.h>
 
 #include "base/limits.h"
 #include "temporary_directory.h"
+#include "watched_disk.h"
 
 namespace millrace {
 namespace {
@@ -143,6 +145,26 @@ TEST_F(catalog_test, a_change_of_retention_is_kept) {
   EXPECT_FALSE(catalog_->set_retention(id, {.hours = 1}).ok());
   open();
   EXPECT_EQ(catalog_->describe("orders")->retention, wanted);
+}
+
+TEST_F(catalog_test, a_change_is_on_the_disk_when_the_call_returns) {
+  const std::string directory = std::filesystem::canonical(directory_.path());
+  const auto synced_last = [] {
+    std::vector<std::string> paths;
+    for (const watched_disk::call& one : watched_disk::take()) {
+      if (one.what == watched_disk::call::kind::sync) paths.push_back(one.path);
+    }
+    return std::vector(paths.end() - std::min<std::ptrdiff_t>(2, std::ssize(paths)), paths.end());
+  };
+  // The tables, and that the journal is gone: a journal that came back would undo the change.
+  const std::vector<std::string> wanted{directory + "/catalog.db", directory};
+  watched_disk::take();
+  const stream_id id = create("orders", 1).id;
+  EXPECT_EQ(synced_last(), wanted);
+  ASSERT_TRUE(catalog_->set_retention(id, {.hours = 48}).ok());
+  EXPECT_EQ(synced_last(), wanted);
+  ASSERT_TRUE(catalog_->delete_stream(id).ok());
+  EXPECT_EQ(synced_last(), wanted);
 }
 
 TEST_F(catalog_test, a_file_that_is_no_catalog_is_refused) {

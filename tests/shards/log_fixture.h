@@ -9,7 +9,9 @@
 #include <gtest/gtest.h>
 
 #include "base/clock.h"
+#include "shards/block_reader.h"
 #include "shards/faulty_file_system.h"
+#include "shards/log_format.h"
 #include "shards/memory_file_system.h"
 #include "tests/shards/batch_builder.h"
 
@@ -118,6 +120,19 @@ class log_fixture {
   std::string index(std::uint64_t number) const {
     const std::string path = segment(number);
     return path.substr(0, path.size() - 8) + ".index";
+  }
+  /// Where a segment's newest block ends: they follow each other from the data's start on.
+  std::uint64_t newest_end(std::uint64_t number) const {
+    const std::vector<std::byte> bytes = memory.content(segment(number));
+    std::uint64_t at = log_format::snapshot_offset;
+    while (at < bytes.size() && !parse_block_header(byte_view(bytes).subspan(at)))
+      at += log_format::alignment;
+    while (at < bytes.size()) {
+      const auto header = parse_block_header(byte_view(bytes).subspan(at));
+      if (!header) break;
+      at += header->block_bytes;
+    }
+    return at;
   }
   std::vector<std::string> names() { return *memory.list(directory); }
 
