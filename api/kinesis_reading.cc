@@ -51,9 +51,8 @@ kinesis_outcome find_sequence(const action_call& call, const named_stream& strea
     return invalid(" because it did not come from this stream.");
   const record_index end = stream.at.log->durable_end(shard.shard);
   into = parsed->index;
-  if (from.type == "AFTER_SEQUENCE_NUMBER" && into != closed_shard_index && !is_place(*parsed))
-    into = into.next();
-  into = std::min(into, end);
+  if (from.type == "AFTER_SEQUENCE_NUMBER" && !is_place(*parsed)) into = into.next();
+  into = std::min(into, end);  // the number of a closed shard's end lies far behind it
   return std::nullopt;
 }
 

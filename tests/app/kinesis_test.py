@@ -253,6 +253,12 @@ class ControlTest(KinesisTest):
         self.assertEqual(lineage["shardId-000000000002"]["ParentShardId"], "shardId-000000000000")
         self.assertIn("EndingSequenceNumber",
                       lineage["shardId-000000000000"]["SequenceNumberRange"])
+        end = lineage["shardId-000000000000"]["SequenceNumberRange"]["EndingSequenceNumber"]
+        for kind in ("AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER"):
+            answer = self.client.get_records(ShardIterator=self.iterator(
+                "moving", harness.shard_name(0), kind, StartingSequenceNumber=end))
+            self.assertEqual(answer["Records"], [])
+            self.assertNotIn("NextShardIterator", answer, "nothing comes after the end")
         self.assertEqual(
             {lineage["shardId-000000000004"][k] for k in ("ParentShardId", "AdjacentParentShardId")},
             {"shardId-000000000001", "shardId-000000000003"})

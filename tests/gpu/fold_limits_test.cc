@@ -2,6 +2,7 @@
 #include "base/crc32c.h"
 #include "gpu/fold.h"
 #include "gpu/window_math.h"
+#include "tests/base/random_rounds.h"
 #include "tests/gpu/fold_stream.h"
 
 namespace millrace::testing {
@@ -150,7 +151,7 @@ TEST_F(Limits, a_damaged_snapshot_is_an_error_wherever_the_damage_is) {
   fold(make_stream({.records = 300, .groups = 3}));
   const std::vector<std::byte> good = snapshot();
   std::mt19937_64 random(1);
-  for (int turn = 0; turn < 2000; ++turn) {
+  for (int turn = 0; turn < random_rounds(2000); ++turn) {
     std::vector<std::byte> bytes = good;
     if (turn % 2 == 0) bytes.resize(random() % bytes.size());
     if (!bytes.empty())
@@ -173,7 +174,7 @@ TEST_F(Limits, a_hostile_snapshot_with_a_right_checksum_never_crashes) {
     const std::vector<std::byte> good = snapshot();
     std::mt19937_64 random(2);
     int accepted = 0;
-    for (int turn = 0; turn < 3000; ++turn) {
+    for (int turn = 0; turn < random_rounds(3000); ++turn) {
       std::vector<std::byte> bytes = good;
       for (std::uint64_t i = random() % 3 + 1; i > 0; --i) {
         bytes[random() % (bytes.size() - 4)] = static_cast<std::byte>(random());

@@ -1,3 +1,4 @@
+#include "tests/base/random_rounds.h"
 #include "tests/shards/log_fixture.h"
 
 namespace millrace {
@@ -87,15 +88,15 @@ void run_random_crashes(std::uint64_t seed, durability ack, int lives) {
 }
 
 TEST(recovery_crashes, random_power_failures_and_faults_never_lose_or_double_an_acked_record) {
-  for (std::uint64_t seed = 1; seed <= 150; ++seed) {
-    run_random_crashes(seed, durability::durable, 12);
+  for (int seed = 1; seed <= random_rounds(150); ++seed) {
+    run_random_crashes(static_cast<std::uint64_t>(seed), durability::durable, 12);
     if (testing::Test::HasFatalFailure()) return;
   }
 }
 
 TEST(recovery_crashes, killing_the_program_loses_nothing_even_when_acked_at_written) {
-  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
-    run_random_crashes(seed, durability::written, 8);
+  for (int seed = 1; seed <= random_rounds(30); ++seed) {
+    run_random_crashes(static_cast<std::uint64_t>(seed), durability::written, 8);
     if (testing::Test::HasFatalFailure()) return;
   }
 }
