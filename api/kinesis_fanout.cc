@@ -243,7 +243,7 @@ kinesis_fanout::event kinesis_fanout::make_event(wire_encoding encoding,
   }
   auto chunk = stream.at.log->read(where.shard, next, event_bytes_max, event_records_max);
   if (!chunk.ok()) {
-    made.failure = translate(chunk.failure());
+    made.failure = read_failure(chunk.failure());
     return made;
   }
   made.next = std::max(chunk->next, next);

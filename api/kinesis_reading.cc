@@ -93,6 +93,12 @@ void write_stored_record(wire_writer& out, const shard_info& shard, const stored
   out.end_map();
 }
 
+kinesis_error read_failure(const error& failure) {
+  if (failure.code() == error_code::permission)
+    return {"KMSAccessDeniedException", failure.message()};
+  return translate(failure);
+}
+
 void write_child_shards(wire_writer& out, const stream_description& stream, shard_index parent) {
   out.name("ChildShards");
   out.begin_list();
@@ -195,12 +201,7 @@ kinesis_outcome get_records(action_call& call) {
     return throughput_exceeded(call.service.options, stream.name(), shard->shard);
   const auto limit = static_cast<std::uint32_t>(call.integer("Limit", records_max));
   auto chunk = stream.at.log->read(shard->shard, token->next, reply_bytes_max, limit);
-  if (!chunk.ok()) {
-    // Records from before the key was changed, under one that is not here any more.
-    if (chunk.failure().code() == error_code::permission)
-      return kinesis_error{"KMSAccessDeniedException", chunk.failure().message()};
-    return translate(chunk.failure());
-  }
+  if (!chunk.ok()) return read_failure(chunk.failure());
   if (quotas != nullptr) quotas->charge_read(stream.id(), shard->shard, payload_bytes(*chunk));
   const record_index next = std::max(chunk->next, token->next);
   if (call.end != nullptr && chunk->records.empty() && chunk->behind_us == 0 && shard->is_open())

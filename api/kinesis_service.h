@@ -185,6 +185,9 @@ struct start_position {
 kinesis_outcome find_position(const action_call& call, const named_stream& stream,
                               const shard_info& shard, const start_position& from,
                               record_index& into);
+/// Why a log could not be read. Records from before a change of keys, under one that is not here
+/// any more, are refused as KMS does.
+kinesis_error read_failure(const error& failure);
 /// The children of a closed shard: {ShardId, ParentShards, HashKeyRange} each.
 void write_child_shards(wire_writer& out, const stream_description& stream, shard_index parent);
 /// One entry of Records; its EncryptionType is that of its block, whatever the stream's is now.

@@ -132,12 +132,22 @@ class EncryptionTest(KinesisTest):
         self.start_encryption("orders", "next-key")
         self.put("orders", b"locked-words")
         at = self.iterator("orders", harness.shard_name(0))
+        consumer = self.client.register_stream_consumer(
+            StreamARN=self.client.describe_stream(StreamName="orders")["StreamDescription"]
+            ["StreamARN"], ConsumerName="fan")["Consumer"]["ConsumerARN"]
+
+        def subscribe(start):
+            return self.client.subscribe_to_shard(
+                ConsumerARN=consumer, ShardId=harness.shard_name(0),
+                StartingPosition={"Type": start})["EventStream"]
+
         self.one.stop()
         self.ring(RING.replace(f"2:{NEXT} next-key\n", ""))
         self.one.start()
         self.client = self.connect()
         self.refused("KMSNotFoundException", self.put, "orders", b"x")
         self.refused("KMSNotFoundException", self.client.get_records, ShardIterator=at)
+        self.refused("KMSNotFoundException", subscribe, "TRIM_HORIZON")
         self.put("others", b"goes on")
         self.assertEqual(self.data_of("others"), [b"goes on"])
         # By another key it can be written again; what was written under the old one stays shut.
@@ -145,6 +155,10 @@ class EncryptionTest(KinesisTest):
         self.put("orders", b"new-words")
         self.assertIn("key 2", self.refused("KMSAccessDeniedException", self.client.get_records,
                                             ShardIterator=at))
+        # The subscription itself may be had: what it gets instead of records says why.
+        self.assertIn("key 2", self.refused("KMSAccessDeniedException", list,
+                                            subscribe("TRIM_HORIZON")))
+        self.assertEqual(next(iter(subscribe("LATEST")))["SubscribeToShardEvent"]["Records"], [])
         latest = self.client.get_records(ShardIterator=self.iterator(
             "orders", harness.shard_name(0), "LATEST"))
         self.assertEqual(latest["Records"], [])

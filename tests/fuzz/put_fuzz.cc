@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include "api/put_request.h"
@@ -15,8 +14,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   const auto encoding = (bytes[0] & 1) != 0 ? wire_encoding::cbor : wire_encoding::json;
   const bool many = (bytes[0] & 2) != 0;
   constexpr std::size_t padding = 64;
-  std::vector<std::byte> body(size - 1 + padding);
-  std::memcpy(body.data(), bytes + 1, size - 1);
+  const auto* const first = reinterpret_cast<const std::byte*>(bytes);
+  std::vector<std::byte> body(first + 1, first + size);
+  body.resize(body.size() + padding);
   const std::vector<std::byte> same = body;
   const std::string_view text(reinterpret_cast<const char*>(same.data()), size - 1);
   if (encoding == wire_encoding::json) {
