@@ -105,8 +105,8 @@ void cpu_fold::fold_pieces(fold_job& job, const pass& with, piece& own) {
   std::uint32_t number = 0;
   while (take_piece(job, own, number)) {
     for (fold_chunk& chunk : own) {
-      if (chunk.records.empty()) break;
-      with.fields.extract(chunk.records, chunk.fields.data(), fold_chunk_records);
+      if (chunk.count == 0) break;
+      with.fields.extract(chunk.records(), chunk.fields.data(), fold_chunk_records);
     }
     for (const std::uint32_t view : with.views) {
       std::atomic<std::uint32_t>& turn = turns_[view];
@@ -115,7 +115,7 @@ void cpu_fold::fold_pieces(fold_job& job, const pass& with, piece& own) {
         turn.wait(now, std::memory_order_acquire);
       }
       for (const fold_chunk& chunk : own) {
-        if (chunk.records.empty()) break;
+        if (chunk.count == 0) break;
         views_[view]->fold(chunk, job.views[view]);
       }
       turn.store(number + 1, std::memory_order_release);
@@ -129,7 +129,7 @@ void cpu_fold::fold_pieces(fold_job& job, const pass& with, piece& own) {
 bool cpu_fold::take_piece(const fold_job& job, piece& into, std::uint32_t& number) {
   std::lock_guard lock(mutex_);
   for (fold_chunk& chunk : into) {
-    chunk.records.clear();
+    chunk.count = 0;
     chunk.segments.clear();
   }
   if (!take_chunk(job, into.front())) return false;
@@ -143,7 +143,7 @@ bool cpu_fold::take_chunk(const fold_job& job, fold_chunk& into) {
   into.arrival_us = job.arrival_us;
   for (; cursor_.run < job.runs.size(); ++cursor_.run, cursor_.taken = 0) {
     const fold_run& run = job.runs[cursor_.run];
-    const auto filled = static_cast<std::uint32_t>(into.records.size());
+    const std::uint32_t filled = into.count;
     const std::uint32_t count =
         std::min(run.record_count - cursor_.taken, fold_chunk_records - filled);
     if (count == 0) {
@@ -152,8 +152,8 @@ bool cpu_fold::take_chunk(const fold_job& job, fold_chunk& into) {
     }
     const std::byte* at = cursor_.taken == 0 ? run.bytes.data() : cursor_.at;
     into.segments.push_back({cursor_.run, filled, count});
-    into.records.resize(filled + count);
-    at = walk(at, std::span(into.records).subspan(filled),
+    into.count += count;
+    at = walk(at, std::span(into.room).subspan(filled, count),
               {.bytes = nullptr,
                .arrival_us = job.arrival_us,
                .number = run.first.value + cursor_.taken,
@@ -163,7 +163,7 @@ bool cpu_fold::take_chunk(const fold_job& job, fold_chunk& into) {
     cursor_.at = at;
     if (cursor_.taken < run.record_count) break;
   }
-  return !into.records.empty();
+  return into.count != 0;
 }
 
 result<bool> cpu_fold::poll(fold_job& job) {

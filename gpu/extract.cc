@@ -33,7 +33,8 @@ template <binary_kind Kind>
 /// What is the same for all records and decides most is a constant to the compiler where it is the
 /// usual.
 template <binary_kind Kind>
-void read_numbers(const extract_field& field, const chunk& some, field_value* out) {
+[[gnu::flatten, gnu::noinline]] void read_numbers(const extract_field& field, const chunk& some,
+                                                  field_value* out) {
   extract_field own = field;  // nothing that is written can be it
   if (own.big_endian) return read_numbers_as<Kind>(own, some, out);
   own.big_endian = false;

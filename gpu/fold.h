@@ -96,7 +96,7 @@ struct window_rows {
 struct fold_size {
   std::uint64_t groups = 0;
   std::uint64_t windows = 0;  ///< open; panes for hopping ones
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0;    ///< of them, and what the last closed window left to the next
 };
 
 /// One thread; views are numbered as the plans were given.

@@ -1,6 +1,7 @@
 #pragma once
 /// What passes between the steps of a fold on the CPU: some hundred records at a time, column by
 /// column, so that everything stays in the caches nearby.
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -23,10 +24,12 @@ struct fold_chunk {
     std::uint32_t count = 0;
   };
   std::uint64_t arrival_us = 0;
-  std::vector<record_input> records;
+  std::uint32_t count = 0;
+  std::array<record_input, fold_chunk_records> room;  ///< the first `count` are filled in
   std::vector<segment> segments;
   std::vector<field_value> fields;  ///< field f of record i: [f * fold_chunk_records + i]
 
+  std::span<const record_input> records() const { return std::span(room).first(count); }
   const field_value* column(std::uint16_t field) const {
     return &fields[std::size_t{field} * fold_chunk_records];
   }

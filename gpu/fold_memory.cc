@@ -1,7 +1,6 @@
 #include "gpu/fold_memory.h"
 
 #include <algorithm>
-#include <cstring>
 #include <new>
 
 #include <sys/mman.h>
@@ -20,14 +19,42 @@ std::align_val_t alignment_of(std::size_t bytes) {
 
 }  // namespace
 
+void* spare_blocks::take(std::size_t bytes) {
+  const auto found = std::ranges::find(blocks_, bytes, &block::bytes);
+  if (found == blocks_.end()) return nullptr;
+  void* const at = found->at;
+  *found = blocks_.back();
+  blocks_.pop_back();
+  bytes_ -= bytes;
+  return at;
+}
+
+void spare_blocks::put(void* at, std::size_t bytes) {
+  blocks_.push_back({at, bytes});
+  bytes_ += bytes;
+}
+
+void spare_blocks::trim(std::uint64_t bytes_max) {
+  auto kept = blocks_.begin();
+  for (; kept != blocks_.end() && bytes_ > bytes_max; ++kept) {
+    ::operator delete(kept->at, alignment_of(kept->bytes));
+    bytes_ -= kept->bytes;
+  }
+  blocks_.erase(blocks_.begin(), kept);
+}
+
 std::uint64_t* take_words(memory_budget& budget, std::size_t words) {
   const std::size_t bytes = words * sizeof(std::uint64_t);
   if (!budget.allows(bytes)) return nullptr;
-  void* const block = ::operator new(bytes, alignment_of(bytes), std::nothrow);
-  if (block == nullptr) return nullptr;
-  // Fewer entries of the page tables to miss; where the system will not, nothing is lost.
-  if (bytes >= huge_page_bytes) ::madvise(block, bytes, MADV_HUGEPAGE);
-  std::memset(block, 0, bytes);
+  void* block = budget.spare.take(bytes);
+  if (block == nullptr) {
+    const std::uint64_t used = budget.bytes + bytes;
+    budget.spare.trim(budget.bytes_max > used ? budget.bytes_max - used : 0);
+    block = ::operator new(bytes, alignment_of(bytes), std::nothrow);
+    if (block == nullptr) return nullptr;
+    // Fewer entries of the page tables to miss; where the system will not, nothing is lost.
+    if (bytes >= huge_page_bytes) ::madvise(block, bytes, MADV_HUGEPAGE);
+  }
   budget.bytes += bytes;
   return static_cast<std::uint64_t*>(block);
 }
@@ -39,9 +66,16 @@ void give_words(memory_budget& budget, std::uint64_t* block, std::size_t words) 
   budget.bytes -= bytes;
 }
 
+void leave_words(memory_budget& budget, std::uint64_t* block, std::size_t words) {
+  const std::size_t bytes = words * sizeof(std::uint64_t);
+  if (bytes < huge_page_bytes) return give_words(budget, block, words);
+  budget.spare.put(block, bytes);
+  budget.bytes -= bytes;
+}
+
 word_arena::~word_arena() {
   for (const block& one : blocks_)
-    give_words(budget_, one.first, one.words);
+    leave_words(budget_, one.first, one.words);
 }
 
 std::uint64_t* word_arena::take_block(std::size_t words) {

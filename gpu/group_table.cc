@@ -25,7 +25,7 @@ std::uint64_t padded_key::hash(const hash_secret& secret) const {
   return hash_group_key(words_.data(), static_cast<std::uint32_t>(words_.size()), secret);
 }
 
-group_table::slot group_table::no_slots[2];
+group_table::slot group_table::no_slots[line_slots];
 
 group_table::group_table(std::optional<std::uint32_t> key_bytes,
                          std::span<const std::uint64_t> empty, memory_budget& budget)
@@ -42,12 +42,13 @@ group_table::group_table(std::optional<std::uint32_t> key_bytes,
 group_table::~group_table() {
   budget_.groups -= size_;
   if (slots_ != no_slots)
-    give_words(budget_, reinterpret_cast<std::uint64_t*>(slots_), slot_words * (mask_ + 1));
+    leave_words(budget_, reinterpret_cast<std::uint64_t*>(slots_), slot_words * (mask_ + 1));
 }
 
 bool group_table::resize(std::size_t slots) {
   std::uint64_t* const words = take_words(budget_, slot_words * slots);
   if (words == nullptr) return false;
+  std::fill_n(words, slot_words * slots, 0);
   slot* const old = slots_;
   const std::size_t old_count = old == no_slots ? 0 : mask_ + 1;
   slots_ = reinterpret_cast<slot*>(words);
@@ -62,7 +63,7 @@ bool group_table::resize(std::size_t slots) {
 }
 
 void group_table::place(std::uint64_t hash, std::uint64_t* row) {
-  std::size_t at = hash >> shift_;
+  std::size_t at = home(hash, shift_);
   while (slots_[at].row != nullptr)
     at = (at + 1) & mask_;
   slots_[at] = {hash, row};
@@ -84,6 +85,7 @@ std::uint64_t* group_table::insert(std::uint64_t hash, key_ref key) {
   } else {
     row = rows_.take(head_words_ + empty_.size());
     if (row == nullptr) return nullptr;
+    std::fill_n(row, head_words_, 0);  // it has no room for a far key
   }
   if (!write_key(row, key)) {
     row[head_words_] = reinterpret_cast<std::uint64_t>(free_rows_);
@@ -130,13 +132,13 @@ key_ref group_table::key(const std::uint64_t* row) const {
 }
 
 void group_table::erase(std::uint64_t hash, std::uint64_t* row) {
-  std::size_t hole = hash >> shift_;
+  std::size_t hole = home(hash, shift_);
   while (slots_[hole].row != row)
     hole = (hole + 1) & mask_;
   // What stands behind moves up, unless it would then stand before its home.
   for (std::size_t at = (hole + 1) & mask_; slots_[at].row != nullptr; at = (at + 1) & mask_) {
-    const std::size_t home = slots_[at].hash >> shift_;
-    if (((at - home) & mask_) < ((at - hole) & mask_)) continue;
+    const std::size_t first = home(slots_[at].hash, shift_);
+    if (((at - first) & mask_) < ((at - hole) & mask_)) continue;
     slots_[hole] = slots_[at];
     hole = at;
   }

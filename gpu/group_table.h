@@ -1,8 +1,9 @@
 #pragma once
 /// Groups of one window on the CPU: an open-addressing index of (hash, row), and rows that stay
 /// where they are. A row is the group's key, then its state; a key longer than inline_key_words_max
-/// lies beside. Linear probing; a slot carries the whole hash, so that neither growing nor erasing
-/// touches rows, and a probe touches only the row that it is for.
+/// lies beside. Linear probing from the first slot of a cache line, whose four are compared at
+/// once, so that the processor has nothing to guess; a slot carries the whole hash, so that neither
+/// growing nor erasing touches rows, and a probe touches only the row that it is for.
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -27,6 +28,22 @@ class padded_key {
   std::vector<std::uint64_t> words_;
 };
 
+/// __builtin_prefetch's locality: the second level has more misses under way at once than the
+/// first.
+inline constexpr int second_level_cache = 2;
+
+/// Where a table has its slots, to have them fetched. Until the table grows.
+struct slot_lines {
+  static constexpr std::size_t line_bytes = 64;
+  static constexpr std::size_t slot_bytes = 16;
+  const std::byte* slots = nullptr;  ///< null: nowhere
+  std::uint32_t shift = 63;
+
+  void prefetch(std::uint64_t hash) const {
+    __builtin_prefetch(slots + (hash >> shift) * slot_bytes, 0, second_level_cache);
+  }
+};
+
 class group_table {
  public:
   /// `key_bytes`: of every key, where they are of one length. `empty`: the state of a new group.
@@ -40,28 +57,28 @@ class group_table {
   /// Makes room for that many groups, where the budget allows it.
   void expect(std::uint64_t groups);
 
-  /// To the second-level cache: it has more misses under way at once than the first.
+  slot_lines lines() const { return {reinterpret_cast<const std::byte*>(slots_), shift_}; }
   void prefetch(const std::uint64_t* hashes, std::uint32_t count) const {
-    const slot* const slots = slots_;
-    const std::uint32_t shift = shift_;
+    const slot_lines lines = this->lines();
     for (std::uint32_t i = 0; i < count; ++i)
-      __builtin_prefetch(&slots[hashes[i] >> shift], 0, second_level);
+      lines.prefetch(hashes[i]);
   }
-  /// For each hash the row that it alone speaks for, or null; its memory is under way.
-  void guess(const std::uint64_t* hashes, std::uint32_t count, std::uint64_t** rows) const {
-    const slot* const slots = slots_;
-    const std::uint32_t shift = shift_;
-    for (std::uint32_t i = 0; i < count; ++i) {
-      const std::uint64_t hash = hashes[i];
-      std::size_t at = hash >> shift;
-      while (slots[at].row != nullptr && slots[at].hash != hash)
-        at = (at + 1) & mask_;
-      rows[i] = slots[at].row;
-      __builtin_prefetch(rows[i], 0, second_level);
-    }
+  /// The only row that the hash's line of slots has for it, or any other one, or null; its memory
+  /// is under way. Whoever asks compares the key, and falls back to find().
+  std::uint64_t* guess(std::uint64_t hash) const {
+    const slot* const line = &slots_[home(hash, shift_)];
+    const auto is_second = static_cast<unsigned>(line[1].hash == hash);
+    const auto is_third = static_cast<unsigned>(line[2].hash == hash);
+    const auto is_fourth = static_cast<unsigned>(line[3].hash == hash);
+    const unsigned number = (is_third | is_fourth) << 1 | is_second | is_fourth;
+    std::uint64_t* const row = line[number].row;
+    __builtin_prefetch(row, 0, second_level_cache);
+    return row;
   }
   bool has_key(const std::uint64_t* row, key_ref key) const {
     if (!is_inline_) return has_far_key(row, key);
+    // One number, the usual: without a loop.
+    if (head_words_ == 2) return ((row[0] ^ key.words[0]) | (row[1] ^ key.words[1])) == 0;
     std::uint64_t different = 0;
     for (std::uint32_t i = 0; i < head_words_; ++i)
       different |= row[i] ^ key.words[i];
@@ -74,7 +91,7 @@ class group_table {
   /// A table may hold several rows of one key: the first that `accept` takes, or null.
   template <class Accept>
   std::uint64_t* find_where(std::uint64_t hash, key_ref key, Accept accept) const {
-    for (std::size_t at = hash >> shift_; slots_[at].row != nullptr; at = (at + 1) & mask_) {
+    for (std::size_t at = home(hash, shift_); slots_[at].row != nullptr; at = (at + 1) & mask_) {
       const slot& one = slots_[at];
       if (one.hash == hash && has_key(one.row, key) && accept(one.row)) return one.row;
     }
@@ -111,10 +128,16 @@ class group_table {
     std::uint64_t hash;
     std::uint64_t* row;  ///< null: free
   };
-  static constexpr int second_level = 2;  ///< __builtin_prefetch's locality
+  static_assert(sizeof(slot) == slot_lines::slot_bytes);
   static constexpr std::size_t slot_words = sizeof(slot) / sizeof(std::uint64_t);
+  static constexpr std::size_t line_slots = slot_lines::line_bytes / sizeof(slot);
   /// What a table has before its first row, so that looking needs no check.
-  static slot no_slots[2];
+  alignas(slot_lines::line_bytes) static slot no_slots[line_slots];
+
+  /// The first slot of the line where probing begins.
+  static std::size_t home(std::uint64_t hash, std::uint32_t shift) {
+    return hash >> shift & ~(line_slots - 1);
+  }
 
   bool has_far_key(const std::uint64_t* row, key_ref key) const;
   bool write_key(std::uint64_t* row, key_ref key);

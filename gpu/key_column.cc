@@ -37,7 +37,7 @@ key_column::key_column(const fold_program& program)
       words_(std::size_t{stride_words_} * fold_chunk_records) {}
 
 /// One field of eight bytes: its two words come out of registers, and are hashed there.
-void key_column::encode_one_number(fold_batch& batch) {
+void key_column::encode_one_number(fold_batch& batch, slot_lines lines) {
   const key_field& field = program_.key[0];
   const field_value* const column = batch.chunk->column(field.column);
   const field_type type = field.type;
@@ -51,12 +51,13 @@ void key_column::encode_one_number(fold_batch& batch) {
     key[1] = ordered >> 56;
     batch.key[i] = {key, number_key_bytes};
     batch.hash[i] = hash_group_key(key, 2, secret);
+    lines.prefetch(batch.hash[i]);
   }
 }
 
-void key_column::encode_fixed_keys(fold_batch& batch) {
+void key_column::encode_fixed_keys(fold_batch& batch, slot_lines lines) {
   if (program_.key.size() == 1 && program_.key[0].type != field_type::boolean)
-    return encode_one_number(batch);
+    return encode_one_number(batch, lines);
   const std::uint32_t bytes = *program_.key_bytes;
   const std::uint32_t words = words_for(bytes);
   const hash_secret secret = program_.secret;
@@ -76,12 +77,13 @@ void key_column::encode_fixed_keys(fold_batch& batch) {
   }
   for (std::uint32_t i = 0; i < batch.count; ++i) {
     batch.hash[i] = hash_group_key(batch.key[i].words, words, secret);
+    lines.prefetch(batch.hash[i]);
   }
 }
 
-std::uint32_t key_column::encode(fold_batch& batch) {
+std::uint32_t key_column::encode(fold_batch& batch, slot_lines lines) {
   if (program_.key_bytes) {
-    encode_fixed_keys(batch);
+    encode_fixed_keys(batch, lines);
     return 0;
   }
   std::uint32_t kept = 0;
@@ -92,6 +94,7 @@ std::uint32_t key_column::encode(fold_batch& batch) {
     const auto keep = [&](std::uint32_t bytes) {
       batch.key[kept] = {key, bytes};
       batch.hash[kept] = hash_group_key(key, words_for(bytes), secret);
+      lines.prefetch(batch.hash[kept]);
       batch.index[kept] = batch.index[i];
       batch.time_us[kept] = batch.time_us[i];
       ++kept;

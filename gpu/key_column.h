@@ -5,6 +5,7 @@
 
 #include "gpu/fold_batch.h"
 #include "gpu/fold_program.h"
+#include "gpu/group_table.h"
 
 namespace millrace {
 
@@ -14,11 +15,12 @@ class key_column {
 
   /// Fills in `key` and `hash`. Records whose key is over limits::group_key_bytes_max leave the
   /// batch; returns how many. The keys stay here until the next call.
-  std::uint32_t encode(fold_batch& batch);
+  /// Slots in `lines` are under way then.
+  std::uint32_t encode(fold_batch& batch, slot_lines lines);
 
  private:
-  void encode_fixed_keys(fold_batch& batch);
-  void encode_one_number(fold_batch& batch);
+  void encode_fixed_keys(fold_batch& batch, slot_lines lines);
+  void encode_one_number(fold_batch& batch, slot_lines lines);
 
   const fold_program& program_;
   std::uint32_t stride_words_;  ///< of one key here

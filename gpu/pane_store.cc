@@ -8,6 +8,13 @@
 #include "gpu/window_math.h"
 
 namespace millrace {
+namespace {
+
+/// A row is asked for so many records before its key is compared: as many misses are under way
+/// together, while the processor has something to do.
+constexpr std::uint32_t rows_ahead = 32;
+
+}  // namespace
 
 pane_store::pane_store(const fold_program& program, memory_budget& budget)
     : program_(program),
@@ -26,7 +33,13 @@ pane_store::pane* pane_store::pane_of(std::int64_t start_us) {
   return panes_.emplace(start_us, std::move(made)).first->second.get();
 }
 
-/// Cuts the batch into neighbours that share a pane, and has their slots fetched.
+slot_lines pane_store::lines_at(std::int64_t time_us) const {
+  const auto after = panes_.upper_bound(time_us);
+  return after == panes_.begin() ? slot_lines{} : std::prev(after)->second->groups.lines();
+}
+
+/// Cuts the batch into neighbours that share a pane, and has the slots fetched of all that are not
+/// in the first one's, where its slots were.
 void pane_store::find_panes(const fold_batch& batch) {
   runs_.clear();
   for (std::uint32_t i = 0; i < batch.count;) {
@@ -38,33 +51,40 @@ void pane_store::find_panes(const fold_batch& batch) {
     }
     pane* const found = pane_of(start);
     runs_.push_back({found, from, i});
-    if (found != nullptr) found->groups.prefetch(batch.hash + from, i - from);
+    if (found != nullptr && from != 0) found->groups.prefetch(batch.hash + from, i - from);
   }
+}
+
+std::uint64_t* pane_store::find_row(group_table& groups, const fold_batch& batch, std::uint32_t i,
+                                    std::uint64_t* guessed) {
+  if (guessed != nullptr && groups.has_key(guessed, batch.key[i])) [[likely]]
+    return guessed;
+  std::uint64_t* const row = groups.find(batch.hash[i], batch.key[i]);
+  return row != nullptr ? row : groups.insert(batch.hash[i], batch.key[i]);
 }
 
 std::uint32_t pane_store::fold(fold_batch& batch) {
   find_panes(batch);
-  // All misses of a step are under way together, first those of slots, then those of rows.
-  std::uint64_t* rows[fold_chunk_records];
-  for (const pane_run& run : runs_) {
-    if (run.in != nullptr)
-      run.in->groups.guess(batch.hash + run.from, run.end - run.from, rows + run.from);
-  }
+  const bool has_sketches = !program_.sketches.empty();
   sketch_arena* sketches[fold_chunk_records];
   std::uint32_t kept = 0;
   for (const pane_run& run : runs_) {
     if (run.in == nullptr) continue;
     group_table& groups = run.in->groups;
+    std::uint64_t* guesses[rows_ahead];
+    const std::uint32_t ahead = std::min(run.end - run.from, rows_ahead);
+    for (std::uint32_t i = 0; i < ahead; ++i)
+      guesses[i] = groups.guess(batch.hash[run.from + i]);
     for (std::uint32_t i = run.from; i < run.end; ++i) {
-      std::uint64_t* row = rows[i];
-      if (row == nullptr || !groups.has_key(row, batch.key[i])) [[unlikely]] {
-        row = groups.find(batch.hash[i], batch.key[i]);
-        if (row == nullptr) row = groups.insert(batch.hash[i], batch.key[i]);
-        if (row == nullptr) continue;
+      std::uint64_t*& guessed = guesses[(i - run.from) % rows_ahead];
+      std::uint64_t* const row = find_row(groups, batch, i, guessed);
+      if (i + rows_ahead < run.end) guessed = groups.guess(batch.hash[i + rows_ahead]);
+      if (row == nullptr) continue;
+      if (kept != i) {
+        batch.index[kept] = batch.index[i];
+        batch.time_us[kept] = batch.time_us[i];
       }
-      batch.index[kept] = batch.index[i];
-      batch.time_us[kept] = batch.time_us[i];
-      sketches[kept] = &run.in->sketches;
+      if (has_sketches) sketches[kept] = &run.in->sketches;
       batch.state[kept++] = groups.state(row);
     }
   }
@@ -146,10 +166,13 @@ void pane_store::close(std::int64_t watermark_us, window_rows& out) {
     if (end > watermark_us) break;
     emit(end, UINT64_MAX, out);
     closed_until_us_ = end;
+    const std::uint64_t bytes_before = budget_.bytes;
     while (!panes_.empty() && panes_.begin()->first + window_.size_us <= end) {
       expected_groups_ = panes_.begin()->second->groups.size();
       panes_.erase(panes_.begin());
     }
+    // As much as this window had, for the next one.
+    if (budget_.bytes < bytes_before) budget_.spare.trim(bytes_before - budget_.bytes);
   }
   closed_until_us_ = std::max(closed_until_us_, watermark_us);
 }

@@ -16,6 +16,7 @@ class pane_store final : public window_store {
  public:
   pane_store(const fold_program& program, memory_budget& budget);
 
+  slot_lines lines_at(std::int64_t time_us) const override;
   std::uint32_t fold(fold_batch& batch) override;
   void close(std::int64_t watermark_us, window_rows& out) override;
   void read_open(std::uint32_t rows_max, window_rows& out) override;
@@ -46,6 +47,8 @@ class pane_store final : public window_store {
 
   pane* pane_of(std::int64_t start_us);
   void find_panes(const fold_batch& batch);
+  std::uint64_t* find_row(group_table& groups, const fold_batch& batch, std::uint32_t i,
+                          std::uint64_t* guessed);
   /// The rows of the window that ends there, at most `rows_max`, into `out`.
   void emit(std::int64_t end_us, std::uint64_t rows_max, window_rows& out);
   void merge_pane(const pane& from, pane& into) const;

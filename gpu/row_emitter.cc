@@ -40,6 +40,51 @@ void make_room(std::vector<Row>& rows, std::size_t more) {
     rows.reserve(std::max(rows.size() + more, 2 * rows.capacity()));
 }
 
+/// visit(first, count) of each run of neighbours that `same` takes for equal, two or more.
+template <class Item, class Same, class Visit>
+void for_runs(std::span<Item> items, Same same, Visit visit) {
+  for (std::size_t at = 0; at < items.size();) {
+    std::size_t end = at + 1;
+    while (end < items.size() && same(items[at], items[end]))
+      ++end;
+    if (end - at > 1) visit(at, end - at);
+    at = end;
+  }
+}
+
+/// By `bits`. Digit by digit over the uppermost that vary, as many as tell most items apart; what
+/// is still together is few or has much in common, and is sorted by itself. `spare`: as many.
+template <class Item>
+void sort_by_bits(std::span<Item> items, std::span<Item> spare) {
+  if (items.size() < radix_items_min) {
+    std::ranges::sort(items, {}, &Item::bits);
+    return;
+  }
+  std::uint64_t varying = 0;
+  for (const Item& one : items)
+    varying |= one.bits ^ items.front().bits;
+  if (varying == 0) return;
+  const auto wanted = static_cast<std::uint32_t>(std::bit_width(items.size())) + 1;
+  const std::uint32_t taken = (wanted + digit_bits - 1) / digit_bits * digit_bits;
+  const auto top = static_cast<std::uint32_t>(std::bit_width(varying));
+  const auto lowest = static_cast<std::uint32_t>(std::countr_zero(varying));
+  const std::uint32_t from = std::max(lowest, top > taken ? top - taken : 0);
+  std::span<Item> sorted = items;
+  std::span<Item> other = spare;
+  for (std::uint32_t shift = from; shift < top; shift += digit_bits) {
+    if ((varying >> shift & (digits - 1)) == 0) continue;
+    scatter<Item>(sorted, other, shift);
+    std::swap(sorted, other);
+  }
+  if (sorted.data() != items.data()) std::ranges::copy(sorted, items.begin());
+  if (from == lowest) return;
+  for_runs(
+      items, [&](const Item& a, const Item& b) { return a.bits >> from == b.bits >> from; },
+      [&](std::size_t at, std::size_t count) {
+        sort_by_bits(items.subspan(at, count), spare.subspan(at, count));
+      });
+}
+
 }  // namespace
 
 std::int64_t row_emitter::start_of(const std::uint64_t* row) const {
@@ -100,8 +145,8 @@ std::uint32_t row_emitter::first_difference(std::span<const item> items) const {
   return found;
 }
 
-/// By the 64 bits behind what all have in common, digit by digit; then those that are still equal.
-/// `spare`: as many.
+/// By the 64 bits behind what all have in common; then those that are still equal. `spare`: as
+/// many.
 void row_emitter::sort(std::span<item> items, std::span<item> spare) const {
   if (items.size() < radix_items_min) {
     std::ranges::sort(items,
@@ -109,27 +154,14 @@ void row_emitter::sort(std::span<item> items, std::span<item> spare) const {
     return;
   }
   const std::uint32_t from = first_difference(items);
-  std::uint64_t varying = 0;
-  for (item& one : items) {
+  for (item& one : items)
     one.bits = order_bits(one.row, from);
-    varying |= one.bits ^ items.front().bits;
-  }
-  std::span<item> sorted = items;
-  std::span<item> other = spare;
-  for (auto shift = static_cast<std::uint32_t>(std::countr_zero(varying)); shift < word_bits;
-       shift += digit_bits) {
-    if ((varying >> shift & (digits - 1)) == 0) continue;
-    scatter<item>(sorted, other, shift);
-    std::swap(sorted, other);
-  }
-  if (sorted.data() != items.data()) std::ranges::copy(sorted, items.begin());
-  for (std::size_t at = 0; at < items.size();) {
-    std::size_t end = at + 1;
-    while (end < items.size() && items[end].bits == items[at].bits)
-      ++end;
-    if (end - at > 1) sort(items.subspan(at, end - at), spare.subspan(at, end - at));
-    at = end;
-  }
+  sort_by_bits(items, spare);
+  for_runs(
+      items, [](const item& a, const item& b) { return a.bits == b.bits; },
+      [&](std::size_t at, std::size_t count) {
+        sort(items.subspan(at, count), spare.subspan(at, count));
+      });
 }
 
 void row_emitter::keep_top() {

@@ -67,9 +67,9 @@ void session_store::merge(std::uint64_t* into, std::uint64_t* from, std::uint64_
 }
 
 std::uint32_t session_store::fold(fold_batch& batch) {
-  std::uint64_t* rows[fold_chunk_records];
-  sessions_.prefetch(batch.hash, batch.count);
-  sessions_.guess(batch.hash, batch.count, rows);
+  // Has their memory fetched.
+  for (std::uint32_t i = 0; i < batch.count; ++i)
+    (void)sessions_.guess(batch.hash[i]);
   sketch_arena* sketches[fold_chunk_records];
   std::fill_n(sketches, batch.count, &sketches_);
   const std::uint32_t count = batch.count;

@@ -16,6 +16,7 @@ class session_store final : public window_store {
   session_store(const fold_program& program, memory_budget& budget);
   ~session_store() override;
 
+  slot_lines lines_at(std::int64_t) const override { return sessions_.lines(); }
   std::uint32_t fold(fold_batch& batch) override;
   void close(std::int64_t watermark_us, window_rows& out) override;
   void read_open(std::uint32_t rows_max, window_rows& out) override;

@@ -68,11 +68,11 @@ std::uint64_t sketch_arena::take(std::uint32_t slots_log2) {
   if (!free.empty()) {
     block = free.back();
     free.pop_back();
-    std::fill_n(block, words, 0);
   } else {
     block = words_.take(words);
     if (block == nullptr) return 0;
   }
+  std::fill_n(block, words, 0);
   set_head(block, {.used = 0, .slots_log2 = static_cast<std::uint16_t>(slots_log2)});
   return reinterpret_cast<std::uint64_t>(block);
 }

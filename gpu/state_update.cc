@@ -134,7 +134,7 @@ std::size_t update_together(std::span<const state_part> parts, const fold_batch&
 
 void update_places(const state_part& part, const fold_batch& batch, std::uint32_t first) {
   for_values(part, batch, first, [&](std::uint64_t* at, std::uint64_t bits, std::uint32_t i) {
-    const record_input& record = batch.chunk->records[batch.index[i]];
+    const record_input& record = batch.chunk->room[batch.index[i]];
     std::uint64_t words[4];
     place_words({batch.time_us[i], record.shard, record.number}, bits, words);
     take_place(part.kind, at, words);

@@ -5,6 +5,7 @@
 #include "gpu/fold.h"
 #include "gpu/fold_batch.h"
 #include "gpu/fold_snapshot.h"
+#include "gpu/group_table.h"
 
 namespace millrace {
 
@@ -12,6 +13,8 @@ class window_store {
  public:
   virtual ~window_store() = default;
 
+  /// Where the groups of a record of that time are looked for, as far as is known.
+  virtual slot_lines lines_at(std::int64_t time_us) const = 0;
   /// Puts the records into their groups. Returns how many there was no room for.
   virtual std::uint32_t fold(fold_batch& batch) = 0;
   /// As window_fold has them.

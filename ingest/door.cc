@@ -18,6 +18,10 @@ constexpr std::uint64_t sleep_max_us = 500'000;
 constexpr std::uint64_t stall_sleep_us = 1'000;
 /// Rounds without work before a door sleeps: a busy one does not pay for going to sleep and waking.
 constexpr int idle_rounds = 8;
+/// A source that nothing can be slept on is looked at so often with other threads let by, and from
+/// then on at this interval.
+constexpr int yield_rounds = 1000;
+constexpr std::uint64_t ring_sleep_us = 50;
 
 }  // namespace
 
@@ -152,8 +156,12 @@ void door::run() {
         wait(now_us);
       } else if (!options_.busy_poll) {
         // On a core of its own this costs next to nothing; on a shared one, an empty ring would
-        // keep those from working who could fill it.
-        std::this_thread::yield();
+        // keep those from working who could fill it, or who fold what came out of it.
+        if (idle < yield_rounds) {
+          std::this_thread::yield();
+        } else {
+          waker_.wait(ring_sleep_us, [this] { return has_work(); });
+        }
       }
     }
   }

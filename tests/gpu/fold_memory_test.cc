@@ -1,4 +1,6 @@
 // fold_size::bytes against what is allocated: every operator new of this program is counted.
+#include "gpu/fold_memory.h"
+
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -114,11 +116,56 @@ TEST_P(FoldMemory, the_bytes_that_a_view_names_are_those_that_it_has) {
   window_rows rows;
   ASSERT_TRUE((*fold)->close(0, INT64_MAX, rows).ok());
   rows = {};
-  // Sessions keep their memory for the next ones.
+  // Sessions keep their memory for the next ones; of panes only the last one's large blocks are
+  // kept.
   if (one.kind != window_kind::session) {
-    EXPECT_EQ((*fold)->size(0).bytes, 0u);
+    EXPECT_LT((*fold)->size(0).bytes, named);
   }
   EXPECT_LE(live_bytes, before + (*fold)->size(0).bytes + slack_bytes);
+}
+
+constexpr std::size_t large_words = std::size_t{1} << 18;
+
+TEST(SpareBlocks, a_large_block_that_is_left_goes_to_whoever_takes_its_size_next) {
+  memory_budget budget = unlimited_budget();
+  std::uint64_t* const first = take_words(budget, large_words);
+  leave_words(budget, first, large_words);
+  EXPECT_EQ(budget.bytes, 0u);
+  EXPECT_EQ(budget.spare.bytes(), large_words * 8);
+  std::uint64_t* const other = take_words(budget, 2 * large_words);
+  EXPECT_NE(other, first);
+  std::uint64_t* const again = take_words(budget, large_words);
+  EXPECT_EQ(again, first);
+  EXPECT_EQ(budget.spare.bytes(), 0u);
+  give_words(budget, other, 2 * large_words);
+  give_words(budget, again, large_words);
+}
+
+TEST(SpareBlocks, what_is_kept_gives_way_where_the_limit_needs_it) {
+  memory_budget budget{.bytes_max = 3 * large_words * 8, .groups_max = 1};
+  std::uint64_t* const first = take_words(budget, large_words);
+  std::uint64_t* const second = take_words(budget, large_words);
+  leave_words(budget, first, large_words);
+  leave_words(budget, second, large_words);
+  std::uint64_t* const larger = take_words(budget, 2 * large_words);
+  ASSERT_NE(larger, nullptr);
+  EXPECT_LE(budget.bytes + budget.spare.bytes(), budget.bytes_max);
+  EXPECT_EQ(budget.spare.bytes(), large_words * 8);
+  give_words(budget, larger, 2 * large_words);
+}
+
+TEST(SpareBlocks, small_blocks_are_not_kept_and_trimming_frees_the_oldest) {
+  memory_budget budget = unlimited_budget();
+  leave_words(budget, take_words(budget, 64), 64);
+  EXPECT_EQ(budget.spare.bytes(), 0u);
+  std::uint64_t* const first = take_words(budget, large_words);
+  std::uint64_t* const second = take_words(budget, 2 * large_words);
+  leave_words(budget, first, large_words);
+  leave_words(budget, second, 2 * large_words);
+  const std::size_t live = live_bytes;
+  budget.spare.trim(2 * large_words * 8);
+  EXPECT_EQ(live - live_bytes, large_words * 8);
+  EXPECT_EQ(budget.spare.bytes(), 2 * large_words * 8);
 }
 
 INSTANTIATE_TEST_SUITE_P(
