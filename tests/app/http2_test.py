@@ -290,6 +290,41 @@ class FloodTest(Http2Test):
         self.wait_until(lambda: self.one.metric("millrace_http_unsent_bytes") == 0,
                         "what nobody will take is forgotten")
 
+    def test_reading_pauses_while_too_much_is_not_taken(self):
+        one = self.connect()
+        for _ in range(14):
+            self.put(one, os.urandom(700_000))
+        at = json.dumps({"ShardIterator": self.iterator(one)})
+
+        def read():
+            link = http.client.HTTPConnection(self.one.http, timeout=harness.PATIENCE)
+            self.addCleanup(link.close)
+            link.request("POST", "/", at, {"X-Amz-Target": "Kinesis_20131202.GetRecords",
+                                           "Content-Type": "application/x-amz-json-1.1"})
+            answer = link.getresponse()
+            return answer.status, answer.read()
+
+        self.assertEqual(read()[0], 200)
+        slow = self.connect(initial_window_size=0)
+        unsent = 0
+        while unsent < 256 * 2**20:
+            before = unsent
+            slow.begin("GetRecords", at.encode())
+            self.wait_until(lambda: self.unsent() > before, "another answer waits")
+            unsent = self.unsent()
+        self.assertLess(unsent, 288 * 2**20)
+        status, body = read()
+        self.assertEqual(status, 503, body)
+        # What is small goes on.
+        self.assert_served(one)
+        self.put(one, b"x")
+        slow.close()
+        self.wait_until(lambda: self.unsent() == 0, "it is given back")
+        self.assertEqual(read()[0], 200)
+
+    def unsent(self):
+        return self.one.metric("millrace_http_unsent_bytes")
+
 
 class UpgradeTest(Http2Test):
     """h2c by Upgrade, as RFC 7540 had it."""

@@ -4,7 +4,7 @@ import glob
 import os
 
 import harness
-from kinesis_test import KinesisTest
+from kinesis_case import KinesisTest
 
 ORDERS, NEXT, OFF, GOING, OTHERS = ("a" * 64, "b" * 64, "c" * 64, "d" * 64, "e" * 64)
 RING = (f"1:{ORDERS} orders-key alias/orders\n2:{NEXT} next-key\n3:{OFF} off-key state=disabled\n"
@@ -173,5 +173,4 @@ class EncryptionTest(KinesisTest):
 
 
 if __name__ == "__main__":
-    del KinesisTest
     harness.main()

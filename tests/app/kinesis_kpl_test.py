@@ -4,7 +4,7 @@ and taken apart by `tail --deaggregate`. The encoder here is the test's own."""
 import hashlib
 
 import harness
-from kinesis_test import KinesisTest
+from kinesis_case import KinesisTest
 
 
 def number(value):
@@ -95,5 +95,4 @@ class KplTest(KinesisTest):
 
 
 if __name__ == "__main__":
-    del KinesisTest
     harness.main()

@@ -3,7 +3,7 @@
 import time
 
 import harness
-from kinesis_test import KinesisTest
+from kinesis_case import KinesisTest
 
 
 class LimitsTest(KinesisTest):
@@ -50,6 +50,22 @@ class LimitsTest(KinesisTest):
         except self.client.exceptions.ProvisionedThroughputExceededException:
             time.sleep(0.1)
             return None
+
+    def test_a_client_that_tries_again_gets_all_of_it_through(self):
+        self.create("patient", 1)
+        client = self.connect(retries={"mode": "standard", "max_attempts": 12})
+        sizes = [int(size) for size in (3e5, 2e5, 1e5, 3e5, 2e5, 3e5, 3e5, 1e5, 2e5, 3e5, 3e5, 3e5)]
+        tries = 0
+        for size in sizes:
+            answer = client.put_record(StreamName="patient", PartitionKey="k", Data=bytes(size))
+            tries += 1 + answer["ResponseMetadata"]["RetryAttempts"]
+        self.assertGreater(tries, len(sizes), "nothing was throttled")
+        # Reads have a rate of their own.
+        records, at = [], self.iterator("patient", harness.shard_name(0))
+        while len(records) < len(sizes):
+            page = client.get_records(ShardIterator=at)
+            records, at = records + page["Records"], page["NextShardIterator"]
+        self.assertEqual([len(r["Data"]) for r in records], sizes)
 
     def test_a_shard_is_read_five_times_a_second(self):
         self.create("read", 1)
@@ -114,5 +130,4 @@ class CreatingTest(KinesisTest):
 
 
 if __name__ == "__main__":
-    del KinesisTest
     harness.main()

@@ -175,7 +175,7 @@ HEAD = """# The Kinesis API: what is supported
 
 Made by `tests/app/kinesis_model.py --write`, which tries every action and every member of the AWS service model (botocore's, as
 in Debian 12) on a running server: each member's type and each of its constraints is checked by the server, with Kinesis' own
-errors. CI compares. What the actions do is tested by AWS' clients in `tests/app/kinesis_test.py`. Members with a * are of the newer
+errors. CI compares. What the actions do is tested by AWS' clients in `tests/app/kinesis_*_test.py`. Members with a * are of the newer
 model, of `@aws-sdk/client-kinesis`: of them the type is tried.
 
 Not here yet: channels and AUTO record distribution (CreateStream refuses AUTO too). AWS' quotas are off unless `--compat-limits on`

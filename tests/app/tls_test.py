@@ -225,6 +225,28 @@ class ProtocolTest(TlsTest):
                 self.connect(context)
             self.assertIn("HANDSHAKE_FAILURE", caught.exception.reason)
 
+    def test_there_is_no_compression_no_renegotiation_and_no_early_data(self):
+        self.serve()
+        for version in ("-tls1_2", "-tls1_3"):
+            said = self.openssl(version, b"")
+            self.assertIn("Compression: NONE", said)
+            self.assertNotIn("Early data was accepted", said)
+        # A ticket says how much may come early with it.
+        self.assertIn("Max Early Data: 0", self.openssl("-tls1_3", LIST))
+        # R asks for another handshake.
+        said = self.openssl("-tls1_2", b"R\n")
+        self.assertIn("RENEGOTIATING", said)
+        self.assertIn("no renegotiation", said)
+
+    def openssl(self, version, text):
+        """What s_client tells of a connection on which `text` was sent."""
+        done = subprocess.run(
+            ["openssl", "s_client", version, "-connect", self.one.http, "-CAfile",
+             self.pair.certificate, *(["-ign_eof"] if text == LIST else [])],
+            input=text.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
+            capture_output=True, timeout=harness.PATIENCE, check=False)
+        return (done.stdout + done.stderr).decode(errors="replace")
+
     def test_what_comes_without_tls_is_refused(self):
         self.serve()
         with socket.create_connection(self.address, timeout=harness.PATIENCE) as plain:

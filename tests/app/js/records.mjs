@@ -1,5 +1,4 @@
-// Uses a server as the JavaScript SDK does, over HTTP/2 (its default) or HTTP/1.1.
-//   node kinesis.mjs ENDPOINT h2|h1
+// Records of every size, at once and pushed.
 import assert from "node:assert/strict";
 import {
   CreateStreamCommand, DeleteStreamCommand, DescribeStreamSummaryCommand, GetRecordsCommand,
@@ -7,18 +6,10 @@ import {
   PutRecordsCommand, RegisterStreamConsumerCommand, SubscribeToShardCommand, TagResourceCommand,
   UpdateMaxRecordSizeCommand,
 } from "@aws-sdk/client-kinesis";
-import { NodeHttp2Handler, NodeHttpHandler } from "@smithy/node-http-handler";
+import { connect, done, protocol, text } from "./server.mjs";
 
-const [endpoint, protocol] = process.argv.slice(2);
-const client = new KinesisClient({
-  endpoint,
-  region: "us-east-1",
-  credentials: { accessKeyId: "ADMIN", secretAccessKey: "admin-secret" },
-  requestHandler: protocol === "h2" ? new NodeHttp2Handler() : new NodeHttpHandler(),
-  maxAttempts: 1,
-});
+const client = connect();
 const StreamName = `js-${protocol}`;
-const text = (bytes) => new TextDecoder().decode(bytes);
 const put = (Data) => client.send(new PutRecordCommand({ StreamName, PartitionKey: "k", Data }));
 
 await client.send(new CreateStreamCommand({ StreamName, ShardCount: 1 }));
@@ -75,6 +66,4 @@ assert.equal(text(pushed[3].Data), "later");
 await client.send(new DeleteStreamCommand({ StreamName, EnforceConsumerDeletion: true }));
 await assert.rejects(client.send(new DescribeStreamSummaryCommand({ StreamName })),
   { name: "ResourceNotFoundException" });
-client.destroy();
-console.log("all as expected");
-process.exit(0);
+done();
