@@ -1,5 +1,7 @@
 #include "analytics/view_store.h"
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 
 #include <gtest/gtest.h>
@@ -7,6 +9,7 @@
 #include "analytics/rows_codec.h"
 #include "base/limits.h"
 #include "tests/shards/temporary_directory.h"
+#include "tests/shards/watched_disk.h"
 
 namespace millrace {
 namespace {
@@ -73,6 +76,22 @@ TEST(view_store, rows_come_back_as_they_went_in_also_very_many_of_them) {
   expect_equal(*(*found)[1].windows, *many);
   EXPECT_EQ(test.store->read_emissions(0, 1)->size(), 1u) << "at least one, and no more than fits";
   EXPECT_EQ(test.store->read_emissions(1, 1)->front().ordinal, 1u);
+}
+
+TEST(view_store, what_is_written_has_reached_the_disk_when_the_call_returns) {
+  store_fixture test;
+  ASSERT_TRUE(test.store->reset({7, "plan"}).ok());
+  const std::string log = std::filesystem::canonical(test.path()).string() + "-wal";
+  const auto is_sync = [&](const watched_disk::call& one) {
+    return one.what == watched_disk::call::kind::sync && one.path == log;
+  };
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    watched_disk::take();
+    store_write batch;
+    batch.emissions.push_back({i, 1, rows_of(static_cast<std::int64_t>(i), 1, 1)});
+    ASSERT_TRUE(test.write(batch).ok());
+    EXPECT_EQ(std::ranges::count_if(watched_disk::take(), is_sync), 1);
+  }
 }
 
 TEST(view_store, the_newest_rows_of_a_range_are_read) {

@@ -112,6 +112,17 @@ class ControlTest(KinesisTest):
         self.refused("InvalidArgumentException", self.iterator, "s", other, "AT_TIMESTAMP",
                      Timestamp=time.time() + 3600)
 
+    def test_a_sequence_number_that_is_to_come_starts_at_the_end(self):
+        self.create("s", 1)
+        first = self.client.put_record(StreamName="s", PartitionKey="k", Data=b"first")
+        # Its index is above version, shard, second and a byte of nothing: 80 bits.
+        future = str(int(first["SequenceNumber"]) + (1000 << 80))
+        for kind in ("AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER"):
+            at = self.iterator("s", harness.shard_name(0), kind, StartingSequenceNumber=future)
+            put = self.client.put_record(StreamName="s", PartitionKey="k", Data=b"next")
+            got = self.client.get_records(ShardIterator=at)["Records"]
+            self.assertEqual([r["SequenceNumber"] for r in got], [put["SequenceNumber"]])
+
     def test_an_iterator_is_good_for_five_minutes(self):
         self.create("s", 1)
         self.client.put_record(StreamName="s", PartitionKey="k", Data=b"x")

@@ -1,10 +1,10 @@
 #include "ingest/aead.h"
 
+#include <vector>
+
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#include <vector>
 
 namespace millrace {
 namespace {
