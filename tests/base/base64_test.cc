@@ -84,7 +84,8 @@ TEST(base64, all_versions_know_every_digit_and_refuse_every_other_character_at_e
       const bool is_good = decodes(by_table(), text, wanted);
       for (const base64_version& one : base64_versions()) {
         ASSERT_EQ(decodes(one, text, out), is_good) << one.name << ", " << c << " at " << place;
-        if (is_good) ASSERT_EQ(out, wanted) << one.name << ", " << c << " at " << place;
+        if (!is_good) continue;
+        ASSERT_EQ(out, wanted) << one.name << ", " << c << " at " << place;
       }
     }
   }
