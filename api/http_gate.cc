@@ -143,7 +143,10 @@ class gate_thread final : public connection_host {
   void tick(std::uint64_t now_us) {
     const bool all = now_us >= next_tick_us_;
     if (!all && now_us < next_room_us_) return;
-    if (all) next_tick_us_ = now_us + tick_period_us;
+    if (all) {
+      next_tick_us_ = now_us + tick_period_us;
+      options_.spare->tick(now_us);
+    }
     // A session that times out leaves the set.
     const std::vector<std::shared_ptr<connection>> now(connections_.begin(), connections_.end());
     bool waiting = false;
@@ -212,7 +215,8 @@ class gate_thread final : public connection_host {
   http_agent& agent_;
   gate_counts counts_;
   const session_ground ground_;
-  asio::io_context io_{1};
+  // Only this thread touches it once it runs: no locks in it.
+  asio::io_context io_{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE};
   tcp::acceptor acceptor_;
   asio::steady_timer retry_;
   asio::posix::stream_descriptor waker_;

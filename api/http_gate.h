@@ -14,6 +14,7 @@
 #include "api/body_pool.h"
 #include "api/http_message.h"
 #include "api/http_tls.h"
+#include "api/spare_memory.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/waker.h"
@@ -106,6 +107,8 @@ struct http_gate_options {
   /// Bytes of answers that clients have not taken, over all threads; shared with who makes answers.
   std::shared_ptr<std::atomic<std::uint64_t>> unsent =
       std::make_shared<std::atomic<std::uint64_t>>(0);
+  /// Where the memory of large answers goes when they are sent; shared likewise.
+  std::shared_ptr<spare_memory> spare = std::make_shared<spare_memory>();
   std::uint32_t handshakes_max = 512;  ///< under way in each thread; further ones are closed
   std::uint64_t handshake_timeout_us = 10'000'000;
 };

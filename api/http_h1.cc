@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 #include <deque>
+#include <initializer_list>
+#include <utility>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/basic_parser.hpp>
@@ -60,6 +62,8 @@ constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
 /// Of the last head, kept between requests.
 constexpr std::size_t idle_bytes_max = 4096;
 
+/// Room for the head of most answers.
+constexpr std::size_t head_bytes_usual = 384;
 constexpr std::string_view chunk_end = "\r\n";
 /// How long a client that still sends gets to read the last answer.
 constexpr std::uint64_t linger_us = 2'000'000;
@@ -262,10 +266,15 @@ void http1_session::on_body() {
 
 void http1_session::append_head(std::string& out, unsigned status, std::string_view content_type,
                                 const http_fields& headers) const {
-  fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\nContent-Type: {}\r\n", status,
-                 reason_of(status), content_type);
+  const auto append = [&out](std::initializer_list<std::string_view> parts) {
+    for (const std::string_view part : parts)
+      out += part;
+  };
+  out.reserve(head_bytes_usual);
+  append({"HTTP/1.1 ", fmt::format_int(status).c_str(), " ", reason_of(status),
+          "\r\nContent-Type: ", content_type, "\r\n"});
   for (const auto& [name, value] : headers)
-    fmt::format_to(std::back_inserter(out), "{}: {}\r\n", name, value);
+    append({name, ": ", value, "\r\n"});
   if (!keep_alive_) out += "Connection: close\r\n";
 }
 
@@ -275,7 +284,9 @@ void http1_session::answer(gate_answer what) {
   add_cors(ground_.options.cors_origins, request_, what.headers);
   std::string head;
   append_head(head, what.status, what.content_type, what.headers);
-  fmt::format_to(std::back_inserter(head), "Content-Length: {}\r\n\r\n", what.body.size());
+  head += "Content-Length: ";
+  head += fmt::format_int(what.body.size()).c_str();
+  head += "\r\n\r\n";
   if (request_.method == "HEAD") what.body.clear();
   // Answered before the body was read: what follows on the connection is not a request.
   if (state_ != state::handling) keep_alive_ = false;
@@ -308,7 +319,7 @@ void http1_session::on_written() {
     case state::streaming:
       return write_next_piece();
     case state::answering:
-      let_go_of(out_);
+      ground_.options.spare->give(std::exchange(out_, {}));
       unsent_.clear();
       if (keep_alive_) return next_request();
       // Closing now, with something unread, would make the system throw away what was just sent.

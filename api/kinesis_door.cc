@@ -57,7 +57,11 @@ http_fields answer_headers() {
   std::generate(random.begin(), random.end(), next_random);
   std::string extended;
   append_base64(extended, std::as_bytes(std::span(random)));
-  return {{"x-amzn-RequestId", std::move(id)}, {"x-amz-id-2", std::move(extended)}};
+  http_fields out;
+  out.reserve(2);
+  out.emplace_back("x-amzn-RequestId", std::move(id));
+  out.emplace_back("x-amz-id-2", std::move(extended));
+  return out;
 }
 
 void answer_xml(http_exchange& exchange, unsigned status, std::string_view name,

@@ -4,6 +4,7 @@
 
 #include "api/event_stream.h"
 #include "api/kinesis_door.h"
+#include "api/stored_records.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "shards/shard_lineage.h"
@@ -251,8 +252,9 @@ kinesis_fanout::event kinesis_fanout::make_event(wire_encoding encoding,
   out.begin_map();
   out.name("Records");
   out.begin_list();
+  stored_record_writer writer(out, shard->created_s);
   for (const stored_record& one : chunk->records)
-    write_stored_record(out, *shard, one);
+    writer.write(one);
   out.end_list();
   if (!chunk->records.empty()) {
     const stored_record& last = chunk->records.back();

@@ -20,7 +20,8 @@ class port_parts final : public kinesis_port {
                  .registry = registry_,
                  .tokens = tokens_,
                  .options = options_.kinesis,
-                 .quotas = options.kinesis.compat_limits ? &quotas_ : nullptr},
+                 .quotas = options.kinesis.compat_limits ? &quotas_ : nullptr,
+                 .spare = *options_.gate.spare},
         credentials_(options.credentials),
         workers_(options.workers, waiting_jobs_max) {
     kinesis_door_options wanted;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "api/kinesis_service.h"
+#include "api/stored_records.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "shards/sequence_number.h"
@@ -63,35 +64,24 @@ std::uint64_t payload_bytes(const read_chunk& chunk) {
   return bytes;
 }
 
-void write_records(wire_writer& out, const read_chunk& chunk, const shard_info& shard) {
-  std::size_t bytes = 256;
+void write_records(wire_writer& out, spare_memory& spare, const read_chunk& chunk,
+                   const shard_info& shard) {
+  // A record's number, time and names are less than that; base64 makes its data longer.
+  constexpr std::size_t fixed_bytes = 192;
+  std::size_t bytes = 1024;
   for (const stored_record& one : chunk.records)
-    bytes += one.record.record_bytes() * 4 / 3 + 192;
-  out.reserve(bytes);
+    bytes += one.record.record_bytes() + fixed_bytes;
+  out.use(spare.take(out.encoding() == wire_encoding::json ? bytes * 4 / 3 : bytes));
   out.begin_map();
   out.name("Records");
   out.begin_list();
+  stored_record_writer writer(out, shard.created_s);
   for (const stored_record& one : chunk.records)
-    write_stored_record(out, shard, one);
+    writer.write(one);
   out.end_list();
 }
 
 }  // namespace
-
-void write_stored_record(wire_writer& out, const shard_info& shard, const stored_record& one) {
-  sequence_number::digits digits;
-  out.begin_map();
-  out.plain("SequenceNumber",
-            sequence_number{shard.created_s, one.index,
-                            static_cast<std::uint32_t>(one.arrival_us / 1'000'000), one.shard}
-                .write(digits));
-  out.time("ApproximateArrivalTimestamp", one.arrival_us);
-  out.name("Data");
-  out.blob(one.record.data());
-  out.text("PartitionKey", one.record.key());
-  if (one.is_encrypted) out.plain("EncryptionType", "KMS");
-  out.end_map();
-}
 
 kinesis_error read_failure(const error& failure) {
   if (failure.code() == error_code::permission)
@@ -207,7 +197,7 @@ kinesis_outcome get_records(action_call& call) {
   if (call.end != nullptr && chunk->records.empty() && chunk->behind_us == 0 && shard->is_open())
     *call.end = {.stream = stream.id(), .shard = shard->shard, .next = next, .log = stream.at.log};
   wire_writer& out = call.out;
-  write_records(out, *chunk, *shard);
+  write_records(out, call.service.spare, *chunk, *shard);
   out.integer("MillisBehindLatest", static_cast<std::int64_t>(chunk->behind_us / 1000));
   if (!shard->is_open() && next >= stream.at.log->durable_end(shard->shard)) {
     write_child_shards(out, *stream.at.description, shard->shard);

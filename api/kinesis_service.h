@@ -11,6 +11,7 @@
 #include "api/kinesis_state.h"
 #include "api/kinesis_token.h"
 #include "api/quota_book.h"
+#include "api/spare_memory.h"
 #include "api/wire_value.h"
 #include "api/wire_writer.h"
 #include "shards/pipeline.h"
@@ -32,7 +33,8 @@ struct kinesis_service {
   kinesis_registry& registry;
   const token_maker& tokens;
   const kinesis_options& options;
-  quota_book* quotas;  ///< null: the hardware is the limit
+  quota_book* quotas;   ///< null: the hardware is the limit
+  spare_memory& spare;  ///< for large answers
 };
 
 /// Where a read found the end of an open shard.
@@ -190,7 +192,5 @@ kinesis_outcome find_position(const action_call& call, const named_stream& strea
 kinesis_error read_failure(const error& failure);
 /// The children of a closed shard: {ShardId, ParentShards, HashKeyRange} each.
 void write_child_shards(wire_writer& out, const stream_description& stream, shard_index parent);
-/// One entry of Records; its EncryptionType is that of its block, whatever the stream's is now.
-void write_stored_record(wire_writer& out, const shard_info& shard, const stored_record& one);
 
 }  // namespace millrace

@@ -254,13 +254,15 @@ kinesis_outcome check_types(const shape& wanted, const wire_value& given) {
 void check_constraints(const shape& wanted, const wire_value& given, violation_list& violations,
                        std::string_view prefix) {
   for (const shape_member& member : wanted.members) {
+    const wire_value* const value = given.find(member.name);
+    if (value == nullptr && !member.required) continue;
     // Paths begin with a small letter: streamARN, shardLevelMetrics.
     std::string where = std::string(prefix) + std::string(member.name);
     where[prefix.size()] =
         static_cast<char>(std::tolower(static_cast<unsigned char>(where[prefix.size()])));
-    if (const wire_value* const value = given.find(member.name)) {
+    if (value != nullptr) {
       check_value(member, *value, where, violations);
-    } else if (member.required) {
+    } else {
       violations.add("null", where, "Member must not be null");
     }
   }

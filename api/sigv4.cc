@@ -1,6 +1,7 @@
 #include "api/sigv4.h"
 
 #include <algorithm>
+#include <chrono>
 #include <ctime>
 #include <optional>
 
@@ -20,15 +21,20 @@ byte_view bytes_of(std::string_view text) {
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }
 
-std::string hex_of(byte_view bytes) {
+using digest = std::array<std::byte, 32>;
+
+std::array<char, 64> hex_of(const digest& bytes) {
   constexpr std::string_view digits = "0123456789abcdef";
-  std::string out;
-  out.reserve(2 * bytes.size());
-  for (const std::byte b : bytes) {
-    out += digits[static_cast<unsigned>(b) >> 4];
-    out += digits[static_cast<unsigned>(b) & 15];
+  std::array<char, 64> out;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    out[2 * i] = digits[static_cast<unsigned>(bytes[i]) >> 4];
+    out[2 * i + 1] = digits[static_cast<unsigned>(bytes[i]) & 15];
   }
   return out;
+}
+
+std::string_view view_of(const std::array<char, 64>& hex) {
+  return {hex.data(), hex.size()};
 }
 
 char lower(char c) {
@@ -41,6 +47,12 @@ std::string lowered(std::string_view text) {
   return out;
 }
 
+/// Whether `lower_case` is that name in small letters.
+bool is_lowered(std::string_view lower_case, std::string_view name) {
+  return std::equal(lower_case.begin(), lower_case.end(), name.begin(), name.end(),
+                    [](char a, char b) { return a == lower(b); });
+}
+
 std::string_view header(const signed_request& request, std::string_view name) {
   for (const auto& [key, value] : request.headers) {
     if (std::equal(key.begin(), key.end(), name.begin(), name.end(),
@@ -50,40 +62,54 @@ std::string_view header(const signed_request& request, std::string_view name) {
   return {};
 }
 
-/// Without spaces at the ends, and one for several.
-std::string trimmed(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool is_space = c == ' ' || c == '\t';
-    if (!is_space) {
-      out += c;
-    } else if (!out.empty() && out.back() != ' ') {
-      out += ' ';
-    }
-  }
-  if (out.ends_with(' ')) out.pop_back();
-  return out;
-}
+/// The parts of a text between separators, one after the other; of an empty one, an empty one.
+class part_reader {
+ public:
+  part_reader(std::string_view text, char separator) : rest_(text), separator_(separator) {}
 
-std::vector<std::string_view> split(std::string_view text, char at) {
-  std::vector<std::string_view> out;
+  bool next(std::string_view& part) {
+    if (is_over_) return false;
+    const std::size_t end = std::min(rest_.find(separator_), rest_.size());
+    part = rest_.substr(0, end);
+    is_over_ = end == rest_.size();
+    rest_.remove_prefix(is_over_ ? end : end + 1);
+    return true;
+  }
+  bool is_over() const { return is_over_; }
+
+ private:
+  std::string_view rest_;
+  const char separator_;
+  bool is_over_ = false;
+};
+
+/// Without spaces at the ends, and one for several.
+void append_trimmed(std::string& out, std::string_view text) {
+  const auto is_space = [](char c) { return c == ' ' || c == '\t'; };
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  bool is_first = true;
   while (true) {
-    const std::size_t end = text.find(at);
-    out.push_back(text.substr(0, end));
-    if (end == std::string_view::npos) return out;
-    text.remove_prefix(end + 1);
+    at = std::find_if_not(at, end, is_space);
+    if (at == end) return;
+    const char* const word = at;
+    at = std::find_if(at, end, is_space);
+    if (!is_first) out += ' ';
+    out.append(word, at);
+    is_first = false;
   }
 }
 
 /// The path is encoded once more than it was sent, as all services but S3 have it.
-std::string canonical_path(std::string_view target) {
-  std::string out;
-  for (const std::string_view part : split(target.substr(0, target.find('?')), '/')) {
-    if (!out.empty() || part.empty()) out += '/';
+void append_canonical_path(std::string& out, std::string_view target) {
+  const std::string_view path = target.substr(0, target.find('?'));
+  if (path.empty()) out += '/';
+  part_reader rest(path, '/');
+  bool is_first = true;
+  for (std::string_view part; rest.next(part); is_first = false) {
+    if (!is_first) out += '/';
     out += percent_encode(part);
   }
-  // One slash too many: the part before the first one is empty.
-  return out.size() > 1 && out.starts_with("//") ? out.substr(1) : out.empty() ? "/" : out;
 }
 
 std::string canonical_query(const http_fields& query) {
@@ -96,13 +122,12 @@ std::string canonical_query(const http_fields& query) {
   return fmt::format("{}", fmt::join(parts, "&"));
 }
 
-/// Parts of the signature, wherever they were.
+/// Parts of the signature, where they lie: in a header or in the query.
 struct signature_parts {
-  std::string credential;
-  std::string signed_headers;
-  std::string signature;
-  std::string date;
-  std::uint64_t expires_s = sigv4_skew_s;
+  std::string_view credential;
+  std::string_view signed_headers;
+  std::string_view signature;
+  std::string_view date;
 };
 
 struct scope_parts {
@@ -112,9 +137,13 @@ struct scope_parts {
 };
 
 std::optional<scope_parts> parse_credential(std::string_view text) {
-  const auto parts = split(text, '/');
+  std::array<std::string_view, 5> parts;
+  part_reader rest(text, '/');
+  for (std::string_view& one : parts) {
+    if (!rest.next(one)) return std::nullopt;
+  }
   // A region and a service are taken as they come, but for the service's name.
-  if (parts.size() != 5 || parts[0].empty() || parts[3] != "kinesis" || parts[4] != "aws4_request")
+  if (!rest.is_over() || parts[0].empty() || parts[3] != "kinesis" || parts[4] != "aws4_request")
     return std::nullopt;
   return scope_parts{
       .access_key = parts[0], .date = parts[1], .scope = text.substr(parts[0].size() + 1)};
@@ -123,26 +152,24 @@ std::optional<scope_parts> parse_credential(std::string_view text) {
 /// "20260131T120000Z" as seconds since 1970.
 std::optional<std::uint64_t> parse_date(std::string_view text) {
   if (text.size() != 16 || text[8] != 'T' || text[15] != 'Z') return std::nullopt;
-  std::array<int, 6> value{};
-  constexpr std::array<std::pair<int, int>, 6> at{
+  std::array<unsigned, 6> value{};
+  constexpr std::array<std::pair<unsigned, unsigned>, 6> at{
       {{0, 4}, {4, 2}, {6, 2}, {9, 2}, {11, 2}, {13, 2}}};
   for (std::size_t i = 0; i < at.size(); ++i) {
-    for (int k = 0; k < at[i].second; ++k) {
-      const char c = text[static_cast<std::size_t>(at[i].first + k)];
+    for (unsigned k = 0; k < at[i].second; ++k) {
+      const char c = text[at[i].first + k];
       if (c < '0' || c > '9') return std::nullopt;
-      value[i] = value[i] * 10 + (c - '0');
+      value[i] = value[i] * 10 + static_cast<unsigned>(c - '0');
     }
   }
-  std::tm when{};
-  when.tm_year = value[0] - 1900;
-  when.tm_mon = value[1] - 1;
-  when.tm_mday = value[2];
-  when.tm_hour = value[3];
-  when.tm_min = value[4];
-  when.tm_sec = value[5];
-  const std::time_t seconds = timegm(&when);
-  if (seconds < 0) return std::nullopt;
-  return static_cast<std::uint64_t>(seconds);
+  namespace chrono = std::chrono;
+  const chrono::year_month_day day(chrono::year(static_cast<int>(value[0])),
+                                   chrono::month(value[1]), chrono::day(value[2]));
+  if (!day.ok() || value[3] > 23 || value[4] > 59 || value[5] > 60) return std::nullopt;
+  const auto seconds = chrono::sys_days(day).time_since_epoch() + chrono::hours(value[3]) +
+                       chrono::minutes(value[4]) + chrono::seconds(value[5]);
+  if (seconds.count() < 0) return std::nullopt;
+  return static_cast<std::uint64_t>(seconds.count());
 }
 
 std::string date_text(std::uint64_t now_s) {
@@ -156,8 +183,8 @@ std::string date_text(std::uint64_t now_s) {
 
 /// "A=1, B=2" after the algorithm.
 std::string_view field_of(std::string_view authorization, std::string_view name) {
-  authorization.remove_prefix(std::min(algorithm.size(), authorization.size()));
-  for (std::string_view one : split(authorization, ',')) {
+  part_reader rest(authorization.substr(std::min(algorithm.size(), authorization.size())), ',');
+  for (std::string_view one; rest.next(one);) {
     while (one.starts_with(' '))
       one.remove_prefix(1);
     if (one.starts_with(name) && one.substr(name.size()).starts_with('='))
@@ -204,50 +231,75 @@ kinesis_outcome read_query_form(const http_fields& query, signature_parts& into)
                        "'X-Amz-Date'."};
 }
 
-/// Every header that says what is asked for has to be signed; an empty text when one is not.
-std::string canonical_headers(const signed_request& request, std::string_view signed_headers) {
-  const auto names = split(signed_headers, ';');
-  const auto is_signed = [&](std::string_view name) {
-    return std::find(names.begin(), names.end(), name) != names.end();
-  };
-  if (!is_signed("host") && !is_signed(":authority")) return {};
-  for (const auto& [name, value] : request.headers) {
-    const std::string key = lowered(name);
-    if ((key.starts_with("x-amz-") || key == "content-type") && !is_signed(key) &&
-        key != "x-amz-security-token" && key != "x-amz-date")
-      return {};
+bool is_signed(std::string_view signed_headers, std::string_view name) {
+  part_reader rest(signed_headers, ';');
+  for (std::string_view one; rest.next(one);) {
+    if (is_lowered(one, name)) return true;
   }
-  std::string out;
-  for (const std::string_view name : names) {
+  return false;
+}
+
+/// Host, and every header that says what is asked for, has to be signed.
+bool signs_enough(const signed_request& request, std::string_view signed_headers) {
+  if (!is_signed(signed_headers, "host") && !is_signed(signed_headers, ":authority")) return false;
+  return std::all_of(request.headers.begin(), request.headers.end(), [&](const auto& one) {
+    const std::string_view name = one.first;
+    const bool matters =
+        is_lowered("x-amz-", name.substr(0, 6)) || is_lowered("content-type", name);
+    return !matters || is_lowered("x-amz-security-token", name) || is_lowered("x-amz-date", name) ||
+           is_signed(signed_headers, name);
+  });
+}
+
+void append_canonical_headers(std::string& out, const signed_request& request,
+                              std::string_view signed_headers) {
+  part_reader rest(signed_headers, ';');
+  for (std::string_view name; rest.next(name);) {
     out += name;
     out += ':';
     bool is_first = true;
     for (const auto& [key, value] : request.headers) {
-      if (lowered(key) != name) continue;
+      if (!is_lowered(name, key)) continue;
       if (!is_first) out += ',';
-      out += trimmed(value);
+      append_trimmed(out, value);
       is_first = false;
     }
     out += '\n';
   }
-  return out;
 }
 
 std::string string_to_sign(const signed_request& request, const http_fields& query,
-                           std::string_view headers, std::string_view signed_headers,
-                           std::string_view payload_hash, std::string_view date,
-                           std::string_view scope) {
-  const std::string canonical =
-      fmt::format("{}\n{}\n{}\n{}\n{}\n{}", request.method, canonical_path(request.target),
-                  canonical_query(query), headers, signed_headers, payload_hash);
-  return fmt::format("{}\n{}\n{}\n{}", algorithm, date, scope, hex_of(sha256(bytes_of(canonical))));
+                           std::string_view signed_headers, std::string_view payload_hash,
+                           std::string_view date, std::string_view scope) {
+  std::string canonical;
+  canonical.reserve(1024);
+  canonical += request.method;
+  canonical += '\n';
+  append_canonical_path(canonical, request.target);
+  canonical += '\n';
+  canonical += canonical_query(query);
+  canonical += '\n';
+  append_canonical_headers(canonical, request, signed_headers);
+  canonical += '\n';
+  canonical += signed_headers;
+  canonical += '\n';
+  canonical += payload_hash;
+  const auto hash = hex_of(sha256(bytes_of(canonical)));
+  std::string text;
+  text.reserve(256);
+  for (const std::string_view part : {algorithm, date, scope, view_of(hash)}) {
+    if (!text.empty()) text += '\n';
+    text += part;
+  }
+  return text;
 }
 
-std::array<std::byte, 32> derive_key(std::string_view secret, std::string_view scope) {
-  std::array<std::byte, 32> key{};
+digest derive_key(std::string_view secret, std::string_view scope) {
+  digest key{};
   const std::string first = "AWS4" + std::string(secret);
   byte_view with = bytes_of(first);
-  for (const std::string_view part : split(scope, '/')) {
+  part_reader rest(scope, '/');
+  for (std::string_view part; rest.next(part);) {
     key = hmac_sha256(with, bytes_of(part));
     with = key;
   }
@@ -275,8 +327,8 @@ bool sigv4_verifier::knows(const signed_request& request) const {
 }
 
 const sigv4_verifier::digest& sigv4_verifier::signing_key(const credential& who,
+                                                          std::string_view name,
                                                           std::string_view scope) {
-  const std::string name = who.access_key + '/' + std::string(scope);
   const auto found = signing_keys_.find(name);
   if (found != signing_keys_.end()) return found->second;
   // A new day, or somebody who tries regions: the few in use come back at once.
@@ -304,7 +356,7 @@ kinesis_outcome sigv4_verifier::verify(const signed_request& request, std::uint6
                                 : read_header_form(request, authorization, parts));
   const auto scope = parse_credential(parts.credential);
   const auto signed_s = parse_date(parts.date);
-  if (!scope || !signed_s || scope->date != std::string_view(parts.date).substr(0, 8))
+  if (!scope || !signed_s || scope->date != parts.date.substr(0, 8))
     return bad_signature(
         "Credential should be scoped to a valid date, to the service kinesis and to aws4_request.");
   if (*signed_s + sigv4_skew_s < now_s)
@@ -325,16 +377,18 @@ kinesis_outcome sigv4_verifier::verify(const signed_request& request, std::uint6
     return kinesis_error{"UnrecognizedClientException",
                          "The security token included in the request is invalid."};
 
-  const std::string headers = canonical_headers(request, parts.signed_headers);
-  if (headers.empty())
+  if (!signs_enough(request, parts.signed_headers))
     return bad_signature("'Host', 'Content-Type' and every 'X-Amz-' header must be signed.");
   const std::string_view said = header(request, "X-Amz-Content-SHA256");
-  const std::string hash =
-      said == unsigned_payload ? std::string(said) : hex_of(sha256(request.body));
+  const bool is_hashed = said != unsigned_payload;
+  const auto hash_of_body = is_hashed ? hex_of(sha256(request.body)) : std::array<char, 64>{};
+  const std::string_view hash = is_hashed ? view_of(hash_of_body) : unsigned_payload;
   const std::string text =
-      string_to_sign(request, query, headers, parts.signed_headers, hash, parts.date, scope->scope);
-  const std::string wanted = hex_of(hmac_sha256(signing_key(*found, scope->scope), bytes_of(text)));
-  if ((!said.empty() && said != hash) || !same_bytes(bytes_of(wanted), bytes_of(parts.signature)))
+      string_to_sign(request, query, parts.signed_headers, hash, parts.date, scope->scope);
+  const digest& key = signing_key(*found, parts.credential, scope->scope);
+  const auto wanted = hex_of(hmac_sha256(key, bytes_of(text)));
+  if ((!said.empty() && said != hash) ||
+      !same_bytes(bytes_of(view_of(wanted)), bytes_of(parts.signature)))
     return bad_signature(
         "The request signature we calculated does not match the signature you provided. Check your "
         "AWS Secret Access Key and signing method. Consult the service documentation for details.");
@@ -359,14 +413,13 @@ std::vector<std::pair<std::string, std::string>> sign_sigv4(const signed_request
   http_fields query;
   [[maybe_unused]] const bool is_good = parse_target(request.target, path, query);
   const std::string scope = fmt::format("{}/{}/kinesis/aws4_request", date.substr(0, 8), region);
-  const std::string text =
-      string_to_sign(dated, query, canonical_headers(dated, signed_headers), signed_headers,
-                     hex_of(sha256(request.body)), date, scope);
-  const std::string signature = hex_of(hmac_sha256(derive_key(who.secret, scope), bytes_of(text)));
-  return {
-      {"X-Amz-Date", date},
-      {"Authorization", fmt::format("{} Credential={}/{}, SignedHeaders={}, Signature={}",
-                                    algorithm, who.access_key, scope, signed_headers, signature)}};
+  const auto hash = hex_of(sha256(request.body));
+  const std::string text = string_to_sign(dated, query, signed_headers, view_of(hash), date, scope);
+  const auto signature = hex_of(hmac_sha256(derive_key(who.secret, scope), bytes_of(text)));
+  return {{"X-Amz-Date", date},
+          {"Authorization",
+           fmt::format("{} Credential={}/{}, SignedHeaders={}, Signature={}", algorithm,
+                       who.access_key, scope, signed_headers, view_of(signature))}};
 }
 
 }  // namespace millrace

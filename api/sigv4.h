@@ -40,7 +40,8 @@ class sigv4_verifier {
 
  private:
   using digest = std::array<std::byte, 32>;
-  const digest& signing_key(const credential& who, std::string_view scope);
+  /// `name` is the credential as the request has it: the access key and the scope.
+  const digest& signing_key(const credential& who, std::string_view name, std::string_view scope);
 
   const credential_set& keys_;
   std::map<std::string, digest, std::less<>> signing_keys_;

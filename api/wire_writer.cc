@@ -55,6 +55,11 @@ void wire_writer::begin_map() {
   out_ += encoding_ == wire_encoding::json ? '{' : open_map;
 }
 
+void wire_writer::begun_map(std::string_view beginning) {
+  separate();
+  out_ += beginning;
+}
+
 void wire_writer::end_map() {
   out_ += encoding_ == wire_encoding::json ? '}' : close;
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "api/wire_value.h"
 #include "base/types.h"
@@ -16,6 +17,8 @@ class wire_writer {
   explicit wire_writer(wire_encoding encoding) : encoding_(encoding) {}
 
   void begin_map();
+  /// A map as another writer of this encoding began it; what follows goes on behind it.
+  void begun_map(std::string_view beginning);
   void end_map();
   void begin_list();
   void end_list();
@@ -40,6 +43,8 @@ class wire_writer {
   std::size_t size() const { return out_.size(); }
   bool empty() const { return out_.empty(); }
   void reserve(std::size_t bytes) { out_.reserve(bytes); }
+  /// Writes into the memory of `empty`; before anything else.
+  void use(std::string empty) { out_ = std::move(empty); }
   std::string take() { return std::move(out_); }
 
  private:

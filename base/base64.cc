@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/base64_x86.h"
+
 namespace millrace {
 namespace {
 
@@ -46,9 +48,7 @@ constexpr pair_table make_pairs() {
 }
 constexpr pair_table pairs = make_pairs();
 
-}  // namespace
-
-bool decode_base64(std::string_view text, std::byte* to) {
+bool decode_by_table(std::string_view text, std::byte* to) {
   if (text.size() % 4 != 0) return false;
   if (text.empty()) return true;
   const char* at = text.data();
@@ -87,7 +87,7 @@ bool decode_base64(std::string_view text, std::byte* to) {
   return ((seen | group) & bad) == 0;
 }
 
-void encode_base64(byte_view bytes, char* to) {
+void encode_by_table(byte_view bytes, char* to) {
   const auto* at = reinterpret_cast<const unsigned char*>(bytes.data());
   std::size_t left = bytes.size();
   for (; left >= 3; left -= 3, at += 3, to += 4) {
@@ -101,6 +101,57 @@ void encode_base64(byte_view bytes, char* to) {
   std::memcpy(to, pairs[group >> 12].data(), 2);
   to[2] = left > 1 ? digits[group >> 6 & 63] : '=';
   to[3] = '=';
+}
+
+#ifdef MILLRACE_BASE64_X86
+/// Blocks by `Bulk`, and the rest by table.
+template <std::size_t (*Bulk)(const char*, std::size_t, std::byte*, bool&)>
+bool decode_by(std::string_view text, std::byte* to) {
+  if (text.size() % 4 != 0) return false;
+  bool good = true;
+  const std::size_t taken = Bulk(text.data(), text.size(), to, good);
+  return good && decode_by_table(text.substr(taken), to + taken / 4 * 3);
+}
+
+template <std::size_t (*Bulk)(const std::byte*, std::size_t, char*)>
+void encode_by(byte_view bytes, char* to) {
+  const std::size_t taken = Bulk(bytes.data(), bytes.size(), to);
+  encode_by_table(bytes.subspan(taken), to + taken / 3 * 4);
+}
+#endif
+
+struct version_list {
+  std::array<base64_version, 3> versions;
+  std::size_t count = 0;
+};
+
+version_list list_versions() {
+  version_list list{};
+#ifdef MILLRACE_BASE64_X86
+  if (base64_x86::has_avx512())
+    list.versions[list.count++] = {"avx512", decode_by<base64_x86::decode_avx512>,
+                                   encode_by<base64_x86::encode_avx512>};
+  if (base64_x86::has_avx2())
+    list.versions[list.count++] = {"avx2", decode_by<base64_x86::decode_avx2>,
+                                   encode_by<base64_x86::encode_avx2>};
+#endif
+  list.versions[list.count++] = {"table", decode_by_table, encode_by_table};
+  return list;
+}
+
+}  // namespace
+
+std::span<const base64_version> base64_versions() {
+  static const version_list list = list_versions();
+  return {list.versions.data(), list.count};
+}
+
+bool decode_base64(std::string_view text, std::byte* to) {
+  return base64_versions().front().decode(text, to);
+}
+
+void encode_base64(byte_view bytes, char* to) {
+  base64_versions().front().encode(bytes, to);
 }
 
 }  // namespace millrace

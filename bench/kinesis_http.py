@@ -13,6 +13,7 @@ out the SHA-256. The differences are the shares of the steps. Prints one JSON ob
 """
 import argparse
 import base64
+import http.client
 import json
 import os
 import re
@@ -206,13 +207,47 @@ def measure_put_record(server, seconds, scratch):
     server.create("single", 4)
     body = json.dumps({"StreamName": "single", "PartitionKey": "k", "Data": base64.b64encode(
         os.urandom(RECORD_BYTES)).decode()}).encode()
+    dry = json.dumps({**json.loads(body), "DryRun": True}).encode()
+    steps = {
+        "no-op": (body, "NoSuchAction", False),
+        "and signature, parse, base64": (dry, "PutRecord", True),
+        "and SHA-256": (dry, "PutRecord", False),
+        "put": (body, "PutRecord", False),
+    }
     out = {}
-    for name, action, is_good in (("no-op", "NoSuchAction", False), ("put", "PutRecord", True)):
-        headers = signed(server.address, action, body)
-        out[name] = expect(load(server.pid, server.address, headers, body, seconds, 64, scratch),
-                           name, is_good)
-    out["share_of_no_op"] = out["put"]["per_second"] / out["no-op"]["per_second"]
+    for name, (text, action, unsigned) in steps.items():
+        headers = signed(server.address, action, text, unsigned_payload=unsigned)
+        one = expect(load(server.pid, server.address, headers, text, seconds, 64, scratch), name,
+                     name == "put")
+        out[name] = {**one, "us_per_request": 1e6 / one["per_cpu_second"]}
+    for name in steps:
+        out[name]["share_of_no_op"] = out[name]["per_second"] / out["no-op"]["per_second"]
     return out
+
+
+def bare_send(answer_bytes, seconds):
+    """What the kernel's socket alone allows: the bytes of such an answer sent again and again to a
+    process that takes them and does nothing else, by the CPU time of who sends."""
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        door.listen()
+        reader = os.fork()
+        if reader == 0:
+            with socket.create_connection(door.getsockname()) as link:
+                room = bytearray(1 << 20)
+                while link.recv_into(room):
+                    pass
+            os._exit(0)
+        link, _ = door.accept()
+    answer = os.urandom(answer_bytes)
+    sent, cpu, end = 0, time.process_time(), time.monotonic() + seconds
+    while time.monotonic() < end:
+        link.sendall(answer)
+        sent += answer_bytes
+    cpu = time.process_time() - cpu
+    link.close()
+    os.waitpid(reader, 0)
+    return sent / cpu / 1e9
 
 
 def measure_get_records(server, seconds, scratch):
@@ -228,13 +263,17 @@ def measure_get_records(server, seconds, scratch):
               CBOR: b"\xa1\x6dShardIterator\x79" + struct.pack(">H", len(text)) + text}
     out = {"records_per_request": records}
     for kind, body in bodies.items():
-        one = expect(load(server.pid, server.address, signed(server.address, "GetRecords", body,
-                                                             kind), body, seconds, 4, scratch),
-                     kind, True)
+        headers = signed(server.address, "GetRecords", body, kind)
+        one = expect(load(server.pid, server.address, headers, body, seconds, 4, scratch), kind,
+                     True)
         bytes_each = records * RECORD_BYTES
+        link = http.client.HTTPConnection(server.address)
+        link.request("POST", "/", body, headers)
+        answer_bytes = len(link.getresponse().read())
         out["json" if kind == JSON else "cbor"] = {
             "gb_per_cpu_second": one["per_cpu_second"] * bytes_each / 1e9,
-            "gb_per_second": one["per_second"] * bytes_each / 1e9}
+            "gb_per_second": one["per_second"] * bytes_each / 1e9,
+            "bare_send_gb_per_cpu_second": bare_send(answer_bytes, seconds) * bytes_each / answer_bytes}
     return out
 
 

@@ -4,7 +4,6 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 
 #include "base/check.h"
@@ -34,6 +33,44 @@ aead_key derive(const shared_key& shared, std::uint64_t first, std::uint64_t sec
   return key;
 }
 
+/// SHA-256 by a context that is kept: looking the algorithm up and making a context, as the calls
+/// of one line do each time, costs more than hashing a few hundred bytes.
+class sha256_hasher {
+ public:
+  static constexpr std::size_t block_bytes = 64;
+
+  sha256_hasher()
+      : algorithm_(EVP_MD_fetch(nullptr, "SHA2-256", nullptr)), context_(EVP_MD_CTX_new()) {
+    MILLRACE_CHECK(algorithm_ != nullptr && context_ != nullptr, "SHA-256 is not available");
+  }
+  ~sha256_hasher() {
+    EVP_MD_CTX_free(context_);
+    EVP_MD_free(algorithm_);
+  }
+  sha256_hasher(const sha256_hasher&) = delete;
+  sha256_hasher& operator=(const sha256_hasher&) = delete;
+
+  /// Of one message in two parts.
+  std::array<std::byte, 32> digest(byte_view first, byte_view second) {
+    std::array<std::byte, 32> out;
+    const bool done = EVP_DigestInit_ex2(context_, algorithm_, nullptr) == 1 &&
+                      EVP_DigestUpdate(context_, first.data(), first.size()) == 1 &&
+                      EVP_DigestUpdate(context_, second.data(), second.size()) == 1 &&
+                      EVP_DigestFinal_ex(context_, octets(out.data()), nullptr) == 1;
+    MILLRACE_CHECK(done, "SHA-256 does not hash");
+    return out;
+  }
+
+ private:
+  EVP_MD* const algorithm_;
+  EVP_MD_CTX* const context_;
+};
+
+sha256_hasher& hasher_of_this_thread() {
+  thread_local sha256_hasher one;
+  return one;
+}
+
 }  // namespace
 
 session_keys derive_session_keys(const shared_key& shared, std::uint64_t session,
@@ -49,20 +86,28 @@ session_keys derive_open_keys(const shared_key& shared, std::uint64_t packet_num
 }
 
 std::array<std::byte, 32> sha256(byte_view message) {
-  std::array<std::byte, 32> digest;
-  const int done = EVP_Digest(message.data(), message.size(), octets(digest.data()), nullptr,
-                              EVP_sha256(), nullptr);
-  MILLRACE_CHECK(done == 1, "SHA-256 is not available");
-  return digest;
+  return hasher_of_this_thread().digest(message, {});
 }
 
+// RFC 2104.
 std::array<std::byte, 32> hmac_sha256(byte_view key, byte_view message) {
-  std::array<std::byte, 32> mac;
-  unsigned int mac_bytes = 0;
-  const unsigned char* done =
-      HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), octets(message.data()),
-           message.size(), octets(mac.data()), &mac_bytes);
-  MILLRACE_CHECK(done != nullptr && mac_bytes == mac.size(), "HMAC-SHA256 is not available");
+  sha256_hasher& hasher = hasher_of_this_thread();
+  std::array<std::byte, sha256_hasher::block_bytes> block{};
+  if (key.size() > block.size()) {
+    const auto digest = hasher.digest(key, {});
+    std::memcpy(block.data(), digest.data(), digest.size());
+  } else if (!key.empty()) {
+    std::memcpy(block.data(), key.data(), key.size());
+  }
+  const auto turn = [&](std::byte by) {
+    for (std::byte& one : block)
+      one ^= by;
+  };
+  turn(std::byte{0x36});
+  const auto inner = hasher.digest(block, message);
+  turn(std::byte{0x36} ^ std::byte{0x5c});
+  const auto mac = hasher.digest(block, inner);
+  OPENSSL_cleanse(block.data(), block.size());
   return mac;
 }
 

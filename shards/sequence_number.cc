@@ -1,7 +1,9 @@
 #include "shards/sequence_number.h"
 
 #include <array>
-#include <cstring>
+#include <tuple>
+
+#include "base/endian.h"
 
 namespace millrace {
 namespace {
@@ -69,30 +71,69 @@ std::uint64_t divide(std::uint64_t high, std::uint64_t low, std::uint64_t& rest)
   return quotient;
 }
 
-/// 18 digits that end before `end`; where they begin.
-char* write_18(char* end, std::uint64_t value) {
-  constexpr auto pairs = [] {
-    std::array<char, 200> out{};
-    for (std::size_t i = 0; i < 100; ++i) {
-      out[2 * i] = static_cast<char>('0' + i / 10);
-      out[2 * i + 1] = static_cast<char>('0' + i % 10);
-    }
-    return out;
-  }();
-  // Two chains of divisions that do not wait for each other.
-  constexpr std::uint64_t ten_to_9 = 1'000'000'000;
-  auto high = static_cast<std::uint32_t>(value / ten_to_9);
-  auto low = static_cast<std::uint32_t>(value % ten_to_9);
-  char* const middle = end - 9;
-  for (int i = 1; i <= 4; ++i) {
-    std::memcpy(end - 2 * i, pairs.data() + std::size_t{2} * (low % 100), 2);
-    std::memcpy(middle - 2 * i, pairs.data() + std::size_t{2} * (high % 100), 2);
-    low /= 100;
-    high /= 100;
+using decimal_parts = std::array<std::uint64_t, 4>;
+constexpr std::size_t part_digits = 18;
+
+/// Eight digits as they are stored, the first in the lowest byte: halves, then pairs, then digits,
+/// all of a kind at once. The products with a shift are divisions by 100 and by 10.
+std::uint64_t eight_digits(std::uint64_t value) {
+  const std::uint64_t halves = value / 10'000 | value % 10'000 << 32;
+  const std::uint64_t hundreds = (halves * 10'486 >> 20) & 0x0000'007f'0000'007f;
+  const std::uint64_t pairs = hundreds | (halves - 100 * hundreds) << 16;
+  const std::uint64_t tens = (pairs * 103 >> 10) & 0x000f'000f'000f'000f;
+  return (tens | (pairs - 10 * tens) << 8) + 0x3030'3030'3030'3030;
+}
+
+void write_part(char* to, std::uint64_t value) {
+  constexpr std::uint64_t ten_to_8 = 100'000'000;
+  const std::uint64_t upper = value / ten_to_8;
+  const std::uint64_t top = upper / ten_to_8;
+  to[0] = static_cast<char>('0' + top / 10);
+  to[1] = static_cast<char>('0' + top % 10);
+  store(reinterpret_cast<std::byte*>(to + 2), eight_digits(upper % ten_to_8));
+  store(reinterpret_cast<std::byte*>(to + 10), eight_digits(value % ten_to_8));
+}
+
+/// Part `i` lies i * 18 digits before the end.
+char* place_of(sequence_number::digits& text, std::size_t i) {
+  return text.data() + text.size() - (i + 1) * part_digits;
+}
+static_assert(std::tuple_size_v<sequence_number::digits> ==
+              part_digits * std::tuple_size_v<decimal_parts>);
+
+decimal_parts parts_of(const sequence_number& of) {
+  limbs number{};
+  put(number, version_field, version);
+  put(number, shard_field, of.shard.value);
+  put(number, arrival_field, of.arrival_s);
+  put(number, index_field, of.index.value);
+  put(number, nibble_field, of.shard.value & 0xf);
+  put(number, created_field, of.shard_created_s);
+  put(number, top_field, 2);
+
+  decimal_parts parts{};
+  std::size_t top = number.size();
+  for (std::uint64_t& part : parts) {
+    for (std::size_t limb = top; limb-- > 0;)
+      number[limb] = divide(part, number[limb], part);
+    while (top > 0 && number[top - 1] == 0)
+      --top;
   }
-  *middle = static_cast<char>('0' + low);
-  *(middle - 9) = static_cast<char>('0' + high);
-  return middle - 9;
+  return parts;
+}
+
+/// All digits; where the first is that is not a leading zero.
+std::size_t write_all(const decimal_parts& parts, sequence_number::digits& into) {
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    write_part(place_of(into, i), parts[i]);
+  std::size_t first = 0;
+  while (into[first] == '0')
+    ++first;
+  return first;
+}
+
+std::string_view text_from(const sequence_number::digits& text, std::size_t first) {
+  return {text.data() + first, text.size() - first};
 }
 
 error not_one(std::string_view text, const char* why) {
@@ -103,27 +144,33 @@ error not_one(std::string_view text, const char* why) {
 }  // namespace
 
 std::string_view sequence_number::write(digits& into) const {
-  limbs number{};
-  put(number, version_field, version);
-  put(number, shard_field, shard.value);
-  put(number, arrival_field, arrival_s);
-  put(number, index_field, index.value);
-  put(number, nibble_field, shard.value & 0xf);
-  put(number, created_field, shard_created_s);
-  put(number, top_field, 2);
+  return text_from(into, write_all(parts_of(*this), into));
+}
 
-  char* at = into.data() + into.size();
-  for (std::size_t top = number.size(); top > 0;) {
-    std::uint64_t rest = 0;
-    for (std::size_t limb = top; limb-- > 0;)
-      number[limb] = divide(rest, number[limb], rest);
-    while (top > 0 && number[top - 1] == 0)
-      --top;
-    at = write_18(at, rest);
+std::string_view sequence_writer::write(const sequence_number& of) {
+  // 2^80, one step of the index, in parts.
+  static_assert(index_field.shift == 80);
+  constexpr std::array<std::uint64_t, 2> step{819'614'629'174'706'176, 1'208'925};
+  last_.index = record_index(last_.index.value + 1);
+  const bool follows = has_last_ && of == last_ && of.index.value != 0;
+  last_ = of;
+  if (!follows) {
+    has_last_ = true;
+    parts_ = parts_of(of);
+    first_ = write_all(parts_, text_);
+    return text_from(text_, first_);
   }
-  while (*at == '0')
-    ++at;
-  return {at, static_cast<std::size_t>(into.data() + into.size() - at)};
+  std::uint64_t carry = 0;
+  for (std::size_t i = 0; i < parts_.size() && (i < step.size() || carry != 0); ++i) {
+    parts_[i] += carry + (i < step.size() ? step[i] : 0);
+    carry = parts_[i] >= ten_to_18 ? 1 : 0;
+    parts_[i] -= carry * ten_to_18;
+    write_part(place_of(text_, i), parts_[i]);
+  }
+  // It may have become one digit longer.
+  while (first_ > 0 && text_[first_ - 1] != '0')
+    --first_;
+  return text_from(text_, first_);
 }
 
 std::string sequence_number::to_string() const {

@@ -30,6 +30,21 @@ struct sequence_number {
   friend bool operator==(const sequence_number&, const sequence_number&) = default;
 };
 
+/// Writes numbers that mostly follow each other in a shard, as those of a read do: the next one is
+/// the last one plus 2^80, which is added in decimal, without the divisions. One thread.
+class sequence_writer {
+ public:
+  /// As sequence_number::write(); good until the next call.
+  std::string_view write(const sequence_number& of);
+
+ private:
+  sequence_number last_;
+  std::array<std::uint64_t, 4> parts_{};  // of 18 digits each, the lowest first; of last_
+  bool has_last_ = false;
+  sequence_number::digits text_{};
+  std::size_t first_ = 0;  // of text_, that is not a leading zero
+};
+
 /// The index in a closed shard's EndingSequenceNumber, as Kinesis has it.
 inline constexpr record_index closed_shard_index{0x7fff'ffff'ffff'ffffu};
 

@@ -1,7 +1,6 @@
 #include "shards/shard_lineage.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <span>
 
 #include "base/limits.h"
@@ -114,8 +113,10 @@ class lineage_editor {
 }  // namespace
 
 std::string shard_name(shard_index shard) {
-  char text[32];
-  std::snprintf(text, sizeof text, "shardId-%012u", shard.value);
+  std::string text = "shardId-000000000000";
+  std::uint32_t rest = shard.value;
+  for (auto digit = text.rbegin(); rest != 0; ++digit, rest /= 10)
+    *digit = static_cast<char>('0' + rest % 10);
   return text;
 }
 

@@ -67,6 +67,20 @@ TEST_F(sigv4_test, the_signature_is_that_of_aws_clients) {
             "Signature=4d075567ae56a6c3f97e067a9b5c0f018e6dad58ae0d99420960d108fb37a94e");
 }
 
+/// Likewise: a path is encoded once more, spaces in a value are one, and a query is part of it.
+TEST_F(sigv4_test, paths_queries_and_spaces_are_signed_as_aws_clients_sign_them) {
+  const header_list headers{{"Host", "kinesis.us-east-1.amazonaws.com"},
+                            {"Content-Type", "application/x-amz-json-1.1"},
+                            {"X-Amz-Meta", "  two \t words "},
+                            {"X-Amz-Target", "Kinesis_20131202.ListStreams"}};
+  const auto added = sign_sigv4({"POST", "/a%20b/c?x=1&b=%2F", headers, bytes_of(body)},
+                                *keys_.find("AKIDEXAMPLE"), "us-east-1", 1'795'934'931u);
+  EXPECT_EQ(added[0].second, "20261129T064851Z");
+  EXPECT_TRUE(added[1].second.ends_with(
+      "Signature=e5b9b6c19ff7b37ebc82d45ebebd15cb08f8a99e052b818fa822c819f6b6d514"))
+      << added[1].second;
+}
+
 TEST_F(sigv4_test, good_signatures_pass_and_changed_requests_do_not) {
   EXPECT_EQ(refusal("AKIDEXAMPLE", now_s, now_s), "");
   EXPECT_EQ(refusal("AKIDEXAMPLE", now_s, now_s, [](auto&, auto& text) { text[2] = 'l'; }),

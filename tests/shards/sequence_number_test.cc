@@ -78,6 +78,46 @@ TEST(sequence_number, the_digits_are_those_of_the_number) {
   }
 }
 
+TEST(sequence_number, a_writer_of_many_writes_each_as_it_is) {
+  std::mt19937_64 random(3);
+  sequence_writer writer;
+  for (int i = 0; i < 2'000; ++i) {
+    const auto any = [&] { return random() >> (random() % 64); };
+    sequence_number one{static_cast<std::uint32_t>(any()), record_index(any()),
+                        static_cast<std::uint32_t>(any()),
+                        shard_index(static_cast<std::uint32_t>(any()))};
+    // Near what makes the lower parts, or the index itself, run over.
+    if (i % 5 == 0) one.index = record_index(~std::uint64_t{0} - random() % 8);
+    for (int step = 0; step < 12; ++step) {
+      ASSERT_EQ(writer.write(one), one.to_string()) << step;
+      one.index = one.index.next(step % 7 == 6 ? 2 : 1);
+      if (step == 9) ++one.arrival_s;
+    }
+  }
+}
+
+TEST(sequence_number, a_writer_carries_into_the_upper_digits) {
+  sequence_number one{1411403981, record_index(0), 1411431220, shard_index(2)};
+  const auto upper = [&](std::uint64_t index) {
+    one.index = record_index(index);
+    const std::string text = one.to_string();
+    return text.substr(0, text.size() - 36);
+  };
+  // Where they change for the first time: that is once in 10^36 / 2^80 numbers.
+  std::uint64_t before = 0;
+  std::uint64_t after = 1'000'000'000'000;
+  ASSERT_NE(upper(before), upper(after));
+  while (after - before > 1) {
+    const std::uint64_t middle = (before + after) / 2;
+    (upper(middle) == upper(0) ? before : after) = middle;
+  }
+  sequence_writer writer;
+  for (std::uint64_t index = before - 5; index < after + 5; ++index) {
+    one.index = record_index(index);
+    ASSERT_EQ(writer.write(one), one.to_string()) << index - before;
+  }
+}
+
 TEST(sequence_number, a_later_record_has_the_greater_number) {
   const sequence_number early{1411403981, record_index(7), 1411431220, shard_index(2)};
   sequence_number late = early;
