@@ -209,39 +209,51 @@ bool stream_worker::look_at_shards(const lane_times& now) {
 }
 
 void stream_worker::take_requests() {
-  std::vector<std::function<void()>> taken;
+  std::vector<open_request> taken;
   {
     std::lock_guard lock(mutex_);
     taken.swap(requests_);
   }
-  for (const auto& one : taken)
-    one();
+  if (taken.empty()) return;
+  std::erase_if(taken, [this](const open_request& one) {
+    const auto to = one.to.lock();
+    return to == nullptr || answer(one, *to);
+  });
+  std::lock_guard lock(mutex_);
+  requests_.insert(requests_.begin(), taken.begin(), taken.end());
+}
+
+/// False: the view's lane is in the middle of a block. One that is folded on a device ends in a
+/// later round; the next one does not begin before requests have been taken once more.
+bool stream_worker::answer(const open_request& one, std::promise<result<window_rows>>& to) {
+  for (const auto& lane : lanes_) {
+    const auto at = std::ranges::find(lane->views(), one.view);
+    if (at == lane->views().end()) continue;
+    if (!lane->is_between_blocks()) {
+      if (!ending_ && !deleted_) return false;
+      break;
+    }
+    window_rows rows;
+    const auto number = static_cast<std::uint32_t>(at - lane->views().begin());
+    status read = lane->fold().read_open(number, one.rows_max, rows);
+    to.set_value(read.ok() ? result<window_rows>(std::move(rows))
+                           : result<window_rows>(std::move(read).failure()));
+    return true;
+  }
+  to.set_value(
+      error(error_code::unavailable, "view '" + one.view->plan().name + "' is not running now"));
+  return true;
 }
 
 result<window_rows> stream_worker::read_open(const view_keeper& view, std::uint32_t rows_max) {
-  using answer = result<window_rows>;
-  auto promise = std::make_shared<std::promise<answer>>();
-  std::future<answer> future = promise->get_future();
-  const auto ask = [this, promise, &view, rows_max] {
-    for (const auto& lane : lanes_) {
-      const auto at = std::find(lane->views().begin(), lane->views().end(), &view);
-      if (at == lane->views().end()) continue;
-      if (!lane->is_between_blocks()) break;
-      window_rows rows;
-      const auto number = static_cast<std::uint32_t>(at - lane->views().begin());
-      status read = lane->fold().read_open(number, rows_max, rows);
-      return promise->set_value(read.ok() ? answer(std::move(rows))
-                                          : answer(std::move(read).failure()));
-    }
-    promise->set_value(
-        error(error_code::unavailable, "view '" + view.plan().name + "' is not running now"));
-  };
+  const auto promise = std::make_shared<std::promise<result<window_rows>>>();
+  std::future<result<window_rows>> future = promise->get_future();
   {
     std::lock_guard lock(mutex_);
     if (!takes_requests_) {
       return error(error_code::unavailable, "views are not running");
     }
-    requests_.push_back(ask);
+    requests_.push_back({&view, rows_max, promise});
   }
   if (future.wait_for(request_patience) != std::future_status::ready) {
     return error(error_code::timed_out, "view '" + view.plan().name + "' is busy");

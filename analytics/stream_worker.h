@@ -3,7 +3,6 @@
 /// drives them. Each call of the readers is thread-safe.
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -46,10 +45,20 @@ class stream_worker {
   /// One round over all lanes; returns how much it did. The thread's, or the test's instead of one.
   int do_work(const lane_times& now);
 
-  /// The open windows of a view, ascending. Waits for the worker to come to it.
+  /// The open windows of a view, ascending, as they are between two blocks: with every record of
+  /// those before, and none of the next one. Waits for the worker to come to it, and for the block
+  /// that is being folded. `timed_out` where that takes too long, `unavailable` where the view is
+  /// in no lane now, or the worker ends.
   result<window_rows> read_open(const view_keeper& view, std::uint32_t rows_max);
 
  private:
+  /// A reader that waits for open windows.
+  struct open_request {
+    const view_keeper* view;
+    std::uint32_t rows_max;
+    std::weak_ptr<std::promise<result<window_rows>>> to;  ///< none: it has given up
+  };
+
   stream_worker(pipeline& streams, settings wanted, std::vector<std::unique_ptr<view_keeper>> views,
                 shared_counters& counters);
   status make_lanes(std::vector<view_keeper*> views);
@@ -59,6 +68,7 @@ class stream_worker {
                   const std::vector<std::vector<std::byte>>& folds);
   void run();
   void take_requests();
+  bool answer(const open_request& one, std::promise<result<window_rows>>& to);
   bool look_at_shards(const lane_times& now);
   void mend(const lane_times& now);
   void join_lanes(const lane_times& now);
@@ -83,7 +93,7 @@ class stream_worker {
   bool deleted_ = false;
 
   std::mutex mutex_;
-  std::vector<std::function<void()>> requests_;
+  std::vector<open_request> requests_;
   bool takes_requests_ = false;
   bool in_background_ = false;  ///< stores are written while folding goes on
   std::atomic<bool> ending_{false};

@@ -54,7 +54,8 @@ class view_lane {
   const std::string& why() const { return why_; }
   std::span<view_keeper* const> views() const { return views_; }
   window_fold& fold() { return *fold_; }
-  /// Between two blocks, where the fold may be asked.
+  /// Between two blocks, where the fold may be asked: all of each block until at() is in it, and
+  /// nothing of the next. On a CPU always after a round; a device may take several for one block.
   bool is_between_blocks() const { return !folding_; }
   /// Everything durable has been folded.
   bool is_caught_up() const { return caught_up_; }

@@ -9,6 +9,7 @@
 
 #include "app/bench_clicks.h"
 #include "app/bench_context.h"
+#include "app/bench_rows.h"
 #include "base/clock.h"
 #include "base/endian.h"
 #include "base/record_format.h"
@@ -150,13 +151,25 @@ class fold_load {
   std::int64_t now_us_ = first_us;
 };
 
+/// Rows as a fold has them, changed in random order by nothing but a loop.
+status rows_figure(bench_context& context, const std::string& name, std::uint32_t rows,
+                   row_access access) {
+  return context.measure({.group = "windows, one core", .name = name, .unit = "rows/s"},
+                         [&]() -> result<double> {
+                           return row_change_rate(rows, access, context.options().seconds / 2);
+                         });
+}
+
+/// `ceiling`: the figure of the rows alone.
 status fold_figure(bench_context& context, const std::string& name, const fold_setup& setup,
-                   double wanted) {
+                   double wanted, const std::string& ceiling) {
   fold_load load(setup);
   return context.measure(
       {.group = "windows, one core",
        .name = name,
        .unit = "records/s",
+       .ceiling = context.median_of("windows, one core", ceiling),
+       .ceiling_name = "rows alone",
        .note = wanted > 0 ? fmt::format("wanted: {:.0f} M records/s", wanted / 1e6) : ""},
       [&] { return load.rate(context.options().seconds / 2); });
 }
@@ -224,11 +237,19 @@ status sweep(bench_context& context, const std::string& name, const std::string&
 
 status bench_windows(bench_context& context) {
   MILLRACE_TRY(extract_figure(context));
+  const std::string near_rows = "rows of 64 bytes alone, 1 thousand";
+  const std::string far_rows = "rows of 64 bytes alone, 1 million";
+  const std::string found_rows = far_rows + ", each found by a slot of 16 bytes";
+  MILLRACE_TRY(rows_figure(context, near_rows, 1000, row_access::by_slot));
+  MILLRACE_TRY(rows_figure(context, far_rows, 1'000'000, row_access::direct));
+  MILLRACE_TRY(rows_figure(context, found_rows, 1'000'000, row_access::by_slot));
   const std::string tumbling = "fold, count sum min max, tumbling 10 s, ";
-  MILLRACE_TRY(fold_figure(context, tumbling + "1 thousand groups", {.groups = 1000}, 29e6));
-  MILLRACE_TRY(fold_figure(context, tumbling + "1 million groups", {.groups = 1'000'000}, 20e6));
+  MILLRACE_TRY(
+      fold_figure(context, tumbling + "1 thousand groups", {.groups = 1000}, 29e6, near_rows));
+  MILLRACE_TRY(
+      fold_figure(context, tumbling + "1 million groups", {.groups = 1'000'000}, 20e6, found_rows));
   const std::string hopping = "fold, the same, hopping 60 s by 1 s, 1 thousand groups";
-  MILLRACE_TRY(fold_figure(context, hopping, {.groups = 1000, .hopping = true}, 0));
+  MILLRACE_TRY(fold_figure(context, hopping, {.groups = 1000, .hopping = true}, 0, near_rows));
   context.add({.group = "windows, one core",
                .name = "hopping costs, times tumbling",
                .unit = "times",

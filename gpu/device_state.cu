@@ -63,7 +63,8 @@ device_tables device_state::all_tables() const {
           .panes_max = program_->plan.windows_max,
           .panes = pane_list_.as<std::int64_t>(),
           .closed_until_us = INT64_MIN,
-          .counters = counters()};
+          .counters = counters(),
+          .secret = program_->secret};
 }
 
 device_tables device_state::tables(std::uint64_t groups_max, std::uint32_t panes_max,

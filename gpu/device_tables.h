@@ -11,8 +11,11 @@
 ///
 /// Sketches: one table for all of a view, of (which bin of which sketch of which row, its count). A
 /// HyperLogLog's bin is eight registers, a byte each.
+///
+/// Groups, bins and panes come from what producers write: all three tables go by the view's secret.
 #include <cstdint>
 
+#include "gpu/group_hash.h"
 #include "gpu/host_device.h"
 
 namespace millrace {
@@ -54,6 +57,7 @@ struct device_tables {
   std::int64_t* panes;  ///< those that are there, in the order they came
   std::int64_t closed_until_us;
   table_counters* counters;
+  hash_secret secret;  ///< the program's
 };
 
 // The row's words.
@@ -78,6 +82,12 @@ MILLRACE_HOST_DEVICE inline constexpr bool has_row(std::uint64_t slot) {
 }
 MILLRACE_HOST_DEVICE inline constexpr std::uint32_t row_of_slot(std::uint64_t slot) {
   return static_cast<std::uint32_t>(slot) - 2;
+}
+
+/// Of a bin or a pane: where looking for it begins, by its lower bits.
+MILLRACE_HOST_DEVICE inline std::uint64_t slot_hash(const device_tables& tables,
+                                                    std::uint64_t key) {
+  return hash_group_key(&key, 1, tables.secret);
 }
 
 /// A bin of a sketch: the row, which of its sketches, the bin.

@@ -115,7 +115,8 @@ class window_fold {
   /// Takes out every window that ends at or before `watermark_us`, final, its top rows only where
   /// the plan says so, appended to `out`.
   virtual status close(std::uint32_t view, std::int64_t watermark_us, window_rows& out) = 0;
-  /// The windows that are open, as they are now; at most `rows_max`.
+  /// The windows that are open, with all records of the jobs that are done; the first `rows_max`
+  /// rows, in their order. A window stays open until close() has passed its end.
   virtual status read_open(std::uint32_t view, std::uint32_t rows_max, window_rows& out) = 0;
   virtual fold_size size(std::uint32_t view) const = 0;
   /// One view's whole state, the same bytes' meaning on every backend; and back, into an empty one.

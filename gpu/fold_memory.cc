@@ -43,6 +43,13 @@ void spare_blocks::trim(std::uint64_t bytes_max) {
   blocks_.erase(blocks_.begin(), kept);
 }
 
+void prefer_huge_pages(void* block, std::size_t bytes) {
+  const auto first = reinterpret_cast<std::uintptr_t>(block);
+  const std::uintptr_t from = (first + huge_page_bytes - 1) / huge_page_bytes * huge_page_bytes;
+  const std::uintptr_t to = (first + bytes) / huge_page_bytes * huge_page_bytes;
+  if (from < to) ::madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
+}
+
 std::uint64_t* take_words(memory_budget& budget, std::size_t words) {
   const std::size_t bytes = words * sizeof(std::uint64_t);
   if (!budget.allows(bytes)) return nullptr;
@@ -52,8 +59,7 @@ std::uint64_t* take_words(memory_budget& budget, std::size_t words) {
     budget.spare.trim(budget.bytes_max > used ? budget.bytes_max - used : 0);
     block = ::operator new(bytes, alignment_of(bytes), std::nothrow);
     if (block == nullptr) return nullptr;
-    // Fewer entries of the page tables to miss; where the system will not, nothing is lost.
-    if (bytes >= huge_page_bytes) ::madvise(block, bytes, MADV_HUGEPAGE);
+    prefer_huge_pages(block, bytes);
   }
   budget.bytes += bytes;
   return static_cast<std::uint64_t*>(block);

@@ -52,6 +52,18 @@ inline memory_budget unlimited_budget() {
   return {.bytes_max = UINT64_MAX, .groups_max = UINT64_MAX};
 }
 
+/// Asks the system to back what of a block is whole huge pages by such, before it is written to for
+/// the first time: a page fault for 2 MiB instead of 512. Where the system will not, nothing is
+/// lost.
+void prefer_huge_pages(void* block, std::size_t bytes);
+/// vector::reserve() with that.
+template <class T>
+void reserve_huge(std::vector<T>& values, std::size_t count) {
+  if (count <= values.capacity()) return;
+  values.reserve(count);
+  prefer_huge_pages(values.data() + values.size(), (count - values.size()) * sizeof(T));
+}
+
 /// Words with anything in them, aligned to a cache line; null where the budget says no. Large
 /// blocks are backed by huge pages where the system has them.
 std::uint64_t* take_words(memory_budget& budget, std::size_t words);

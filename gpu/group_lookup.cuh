@@ -9,7 +9,6 @@
 #include "gpu/fold_device_program.cuh"
 #include "gpu/fold_records.cuh"
 #include "gpu/key_words.h"
-#include "gpu/value_hash.h"
 
 namespace millrace {
 
@@ -49,7 +48,7 @@ __device__ inline std::uint64_t pane_key(std::int64_t start_us) {
   return static_cast<std::uint64_t>(start_us) + (1ull << 62);
 }
 __device__ inline std::uint32_t first_pane_slot(const device_tables& tables, std::uint64_t key) {
-  return static_cast<std::uint32_t>(hash_finish(key)) & tables.pane_mask;
+  return static_cast<std::uint32_t>(slot_hash(tables, key)) & tables.pane_mask;
 }
 
 /// True: the pane is there now. False: there is no room for it, or its windows are closed.

@@ -33,7 +33,7 @@ class pane_store final : public window_store {
  private:
   struct pane {
     pane(const fold_program& program, memory_budget& budget)
-        : groups(program.key_bytes, program.empty, budget), sketches(budget) {}
+        : groups(program.key_bytes, program.empty, budget), sketches(budget, program.secret) {}
     group_table groups;
     sketch_arena sketches;
   };

@@ -37,7 +37,7 @@ void scatter(std::span<const Item> from, std::span<Item> to, std::uint32_t shift
 template <class Row>
 void make_room(std::vector<Row>& rows, std::size_t more) {
   if (rows.capacity() - rows.size() < more)
-    rows.reserve(std::max(rows.size() + more, 2 * rows.capacity()));
+    reserve_huge(rows, std::max(rows.size() + more, 2 * rows.capacity()));
 }
 
 /// visit(first, count) of each run of neighbours that `same` takes for equal, two or more.
@@ -205,7 +205,11 @@ void row_emitter::append(const std::uint64_t* row, window_rows& out) const {
 
 void row_emitter::emit(std::uint64_t rows_max, window_rows& out) {
   if (program_.plan.top) keep_top();
-  std::vector<item> spare(items_.size() < radix_items_min ? 0 : items_.size());
+  std::vector<item> spare;
+  if (items_.size() >= radix_items_min) {
+    reserve_huge(spare, items_.size());
+    spare.resize(items_.size());
+  }
   sort(items_, spare);
   const std::size_t count = std::min<std::uint64_t>(items_.size(), rows_max);
   make_room(out.rows, count);

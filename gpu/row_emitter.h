@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gpu/fold.h"
+#include "gpu/fold_memory.h"
 #include "gpu/fold_program.h"
 #include "gpu/group_table.h"
 
@@ -22,7 +23,7 @@ class row_emitter {
               std::uint32_t state_at)
       : program_(program), groups_(sessions), gap_us_(gap_us), state_at_(state_at) {}
 
-  void reserve(std::uint64_t groups) { items_.reserve(groups); }
+  void reserve(std::uint64_t groups) { reserve_huge(items_, groups); }
   void add(const std::uint64_t* row) { items_.push_back({0, row}); }
   /// Appends what was added, at most `rows_max` rows, to `out`. Of one window where the plan asks
   /// for its top rows.

@@ -25,7 +25,7 @@ session_store::session_store(const fold_program& program, memory_budget& budget)
       budget_(budget),
       empty_(with_extent(program.empty)),
       sessions_(program.key_bytes, empty_, budget),
-      sketches_(budget) {}
+      sketches_(budget, program.secret) {}
 
 session_store::~session_store() {
   budget_.bytes -= endings_.capacity() * sizeof(ending);

@@ -37,16 +37,6 @@ unsigned char* registers_of(std::uint64_t* block) {
   return reinterpret_cast<unsigned char*>(block + 1);
 }
 
-/// The slot of the key, or the free one where it belongs. There is always a free one.
-std::uint64_t* slot_of(std::uint64_t* block, std::uint32_t slots_log2, std::uint32_t key) {
-  const std::uint32_t mask = (1u << slots_log2) - 1;
-  std::uint32_t at = (key * 0x9e3779b1u) >> (32 - slots_log2);
-  for (;; at = (at + 1) & mask) {
-    std::uint64_t* const slot = block + 1 + at;
-    if (*slot == 0 || *slot >> count_bits == key + 1) return slot;
-  }
-}
-
 bool is_nearly_full(head of) {
   return of.used >= (3u << of.slots_log2) / 4;
 }
@@ -60,6 +50,17 @@ void place(std::uint64_t* block, std::uint64_t* slot, std::uint32_t key, std::ui
 }
 
 }  // namespace
+
+/// The slot of the key, or the free one where it belongs. There is always a free one.
+std::uint64_t* sketch_arena::slot_of(std::uint64_t* block, std::uint32_t slots_log2,
+                                     std::uint32_t key) const {
+  const std::uint32_t mask = (1u << slots_log2) - 1;
+  std::uint32_t at = home(key, slots_log2);
+  for (;; at = (at + 1) & mask) {
+    std::uint64_t* const slot = block + 1 + at;
+    if (*slot == 0 || *slot >> count_bits == key + 1) return slot;
+  }
+}
 
 std::uint64_t sketch_arena::take(std::uint32_t slots_log2) {
   const std::size_t words = (std::size_t{1} << slots_log2) + 1;
@@ -128,14 +129,14 @@ bool sketch_arena::count(std::uint64_t& sketch, std::uint32_t key) {
   return true;
 }
 
-void sketch_arena::add(std::uint64_t sketch, std::uint32_t key, std::uint64_t more) {
+void sketch_arena::add(std::uint64_t sketch, std::uint32_t key, std::uint64_t more) const {
   std::uint64_t* const block = block_of(sketch);
   std::uint64_t* const slot = slot_of(block, head_of(block).slots_log2, key);
   if (*slot == 0) return place(block, slot, key, more);
   *slot += std::min(more, count_mask - (*slot & count_mask));
 }
 
-void sketch_arena::raise(std::uint64_t sketch, std::uint32_t key, std::uint64_t rank) {
+void sketch_arena::raise(std::uint64_t sketch, std::uint32_t key, std::uint64_t rank) const {
   std::uint64_t* const block = block_of(sketch);
   const head now = head_of(block);
   if (now.is_registers != 0) {

@@ -36,7 +36,7 @@ __device__ inline sketch_request request_of(const state_part& part, const field_
 /// The value of the bin; null: there is no room for another bin.
 __device__ inline std::uint64_t* find_bin(const device_tables& tables, std::uint64_t key) {
   table_counters& counters = *tables.counters;
-  for (std::uint64_t at = hash_finish(key) & tables.sketch_mask;;) {
+  for (std::uint64_t at = slot_hash(tables, key) & tables.sketch_mask;;) {
     sketch_slot& slot = tables.sketches[at];
     const std::uint64_t seen = load_now(&slot.key);
     if (seen == key) return &slot.value;

@@ -228,9 +228,9 @@ std::uint32_t update_sketches(const fold_program& program, fold_batch& batch,
       if (entries[s].count == 0) continue;
       const std::uint64_t sketch = batch.state[i][part.word];
       if (part.kind == part_kind::distinct) {
-        sketch_arena::raise(sketch, entries[s].key, entries[s].count);
+        sketches[i]->raise(sketch, entries[s].key, entries[s].count);
       } else {
-        sketch_arena::add(sketch, entries[s].key, 1);
+        sketches[i]->add(sketch, entries[s].key, 1);
       }
     }
     batch.index[kept] = batch.index[i];

@@ -50,7 +50,7 @@ __device__ inline void put_row(const device_tables& tables, std::uint32_t row) {
 
 /// Into a table that has no such bin.
 __device__ inline void put_bin(const device_tables& tables, const sketch_slot& bin) {
-  for (std::uint64_t at = hash_finish(bin.key) & tables.sketch_mask;;
+  for (std::uint64_t at = slot_hash(tables, bin.key) & tables.sketch_mask;;
        at = (at + 1) & tables.sketch_mask) {
     if (atomicCAS(as_atomic(&tables.sketches[at].key), atomic_word{0},
                   static_cast<atomic_word>(bin.key)) == 0) {

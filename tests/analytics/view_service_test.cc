@@ -1,6 +1,7 @@
 // The whole service over a running pipeline, with its threads.
 #include "analytics/view_service.h"
 
+#include <future>
 #include <set>
 
 #include "tests/analytics/view_fixture.h"
@@ -192,6 +193,94 @@ TEST_F(view_service_test, a_device_that_is_lost_leaves_the_view_on_the_cpu) {
   const auto status = views_->describe("counts");
   EXPECT_NE(status->fault.find("the device fell off the bus"), std::string::npos) << status->fault;
   EXPECT_EQ(views_->counters().get(counter::view_backend_faults), 1u);
+  close();
+}
+
+/// A fold whose device takes as long as the test wants.
+struct slow_device {
+  std::atomic<bool> is_held = false;
+  std::atomic<std::uint64_t> polls_held = 0;
+
+  void wait_for_polls(std::uint64_t more) const {
+    const std::uint64_t until = polls_held + more;
+    while (polls_held < until)
+      std::this_thread::yield();
+  }
+};
+class slow_fold final : public window_fold {
+ public:
+  slow_fold(std::unique_ptr<window_fold> below, slow_device& device)
+      : below_(std::move(below)), device_(device) {}
+  bool submit(fold_job& job) override {
+    is_busy_ = true;
+    return below_->submit(job);
+  }
+  result<bool> poll(fold_job& job) override {
+    if (device_.is_held) {
+      ++device_.polls_held;
+      return false;
+    }
+    is_busy_ = false;
+    return below_->poll(job);
+  }
+  status close(std::uint32_t view, std::int64_t watermark_us, window_rows& out) override {
+    return below_->close(view, watermark_us, out);
+  }
+  status read_open(std::uint32_t view, std::uint32_t rows_max, window_rows& out) override {
+    EXPECT_FALSE(is_busy_) << "the contract of window_fold";
+    return below_->read_open(view, rows_max, out);
+  }
+  fold_size size(std::uint32_t view) const override { return below_->size(view); }
+  status snapshot(std::uint32_t view, std::vector<std::byte>& out) override {
+    return below_->snapshot(view, out);
+  }
+  status restore(std::uint32_t view, byte_view bytes) override {
+    return below_->restore(view, bytes);
+  }
+  std::string describe() const override { return "slow"; }
+
+ private:
+  std::unique_ptr<window_fold> below_;
+  slow_device& device_;
+  bool is_busy_ = false;
+};
+
+class slow_view_service_test : public view_service_test {
+ protected:
+  slow_view_service_test() {
+    wanted_.make_fold = [this](
+                            std::string_view,
+                            std::vector<view_plan> plans) -> result<std::unique_ptr<window_fold>> {
+      MILLRACE_ASSIGN(auto fold, make_cpu_fold(std::move(plans)));
+      return std::unique_ptr<window_fold>(std::make_unique<slow_fold>(std::move(fold), device_));
+    };
+  }
+  /// Records that are folded, and then some whose fold does not end, and a reader that comes then.
+  void read_while_folding() {
+    start_pipeline();
+    start_views();
+    write(1);
+    while (views_->describe("counts")->counts.folded < 20)
+      std::this_thread::yield();
+    device_.is_held = true;
+    write(5);
+    device_.wait_for_polls(1);
+    reader_ =
+        std::async(std::launch::async, [this] { return views_->read("counts", {.open = true}); });
+    device_.wait_for_polls(1000);
+  }
+
+  slow_device device_;
+  std::future<result<window_rows>> reader_;
+};
+
+TEST_F(slow_view_service_test, who_reads_open_windows_in_the_middle_of_a_block_gets_all_of_it) {
+  read_while_folding();
+  device_.is_held = false;
+  const auto open_rows = reader_.get();
+  ASSERT_TRUE(open_rows.ok()) << open_rows.failure().message();
+  EXPECT_EQ(row_texts(*open_rows), (texts{"0..10 a 40 40"}));
+  views_->stop();
   close();
 }
 

@@ -15,13 +15,13 @@ namespace {
 void count_distinct(sketch_arena& arena, std::uint64_t& sketch, std::uint64_t value) {
   const hll_update update = hll_update_of(hash_words(&value, 1));
   ASSERT_TRUE(arena.prepare(sketch, update.index, true));
-  sketch_arena::raise(sketch, update.index, update.rank);
+  arena.raise(sketch, update.index, update.rank);
 }
 
 void count_value(sketch_arena& arena, std::uint64_t& sketch, double value) {
   const std::uint32_t bin = dds_bin(load<std::uint64_t>(&value));
   ASSERT_TRUE(arena.prepare(sketch, bin, false));
-  sketch_arena::add(sketch, bin, 1);
+  arena.add(sketch, bin, 1);
 }
 
 bool is_same(std::uint64_t a, std::uint64_t b) {
@@ -33,7 +33,7 @@ bool is_same(std::uint64_t a, std::uint64_t b) {
 
 TEST(HyperLogLog, is_within_five_standard_errors_from_one_to_a_million) {
   memory_budget budget = unlimited_budget();
-  sketch_arena arena(budget);
+  sketch_arena arena(budget, draw_hash_secret());
   std::uint64_t sketch = 0;
   std::uint64_t count = 0;
   for (const std::uint64_t upto : {1, 2, 10, 100, 1000, 4000, 10'000, 100'000, 1'000'000}) {
@@ -48,7 +48,7 @@ TEST(HyperLogLog, is_within_five_standard_errors_from_one_to_a_million) {
 
 TEST(HyperLogLog, parts_together_are_the_whole) {
   memory_budget budget = unlimited_budget();
-  sketch_arena arena(budget);
+  sketch_arena arena(budget, draw_hash_secret());
   for (const std::uint64_t count : {5u, 300u, 5000u}) {
     std::uint64_t whole = 0, one = 0, two = 0;
     for (std::uint64_t i = 0; i < count; ++i) {
@@ -94,7 +94,7 @@ TEST(DdSketch, zeros_infinities_and_the_smallest_have_bins_of_their_own) {
 
 TEST(DdSketch, quantiles_are_within_the_accuracy_and_parts_together_are_the_whole) {
   memory_budget budget = unlimited_budget();
-  sketch_arena arena(budget);
+  sketch_arena arena(budget, draw_hash_secret());
   std::mt19937_64 random(2);
   std::vector<double> values;
   std::uint64_t whole = 0, one = 0, two = 0;
@@ -112,6 +112,26 @@ TEST(DdSketch, quantiles_are_within_the_accuracy_and_parts_together_are_the_whol
     ASSERT_TRUE(quantile_estimate(whole, quantile, bits));
     const double exact = values[dds_rank(quantile, values.size())];
     EXPECT_NEAR(double_of(bits), exact, (exact < 0 ? -exact : exact) / 128) << quantile;
+  }
+}
+
+/// As many bins as fit into the table, all of which begin where the first one does.
+TEST(Sketches, bins_that_meet_in_one_place_are_spread_by_the_next_secret) {
+  constexpr std::uint32_t slots_log2 = 10;
+  memory_budget budget = unlimited_budget();
+  seed_hash_secrets(1);
+  const sketch_arena known(budget, draw_hash_secret());
+  std::vector<std::uint32_t> bins;
+  for (std::uint32_t bin = 0; bin < dds_bins; ++bin) {
+    if (known.home(bin, slots_log2) == 0) bins.push_back(bin);
+  }
+  ASSERT_GT(bins.size(), 200u);
+  for (int i = 0; i < 20; ++i) {
+    const sketch_arena other(budget, draw_hash_secret());
+    std::vector<std::uint32_t> met(1u << slots_log2);
+    for (const std::uint32_t bin : bins)
+      ++met[other.home(bin, slots_log2)];
+    EXPECT_LT(*std::ranges::max_element(met), 10u);
   }
 }
 
