@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <ctime>
 #include <optional>
 
@@ -23,13 +24,19 @@ byte_view bytes_of(std::string_view text) {
 
 using digest = std::array<std::byte, 32>;
 
-std::array<char, 64> hex_of(const digest& bytes) {
+/// Both digits of every byte.
+constexpr auto hex_pairs = [] {
   constexpr std::string_view digits = "0123456789abcdef";
+  std::array<std::array<char, 2>, 256> out{};
+  for (std::size_t i = 0; i < out.size(); ++i)
+    out[i] = {digits[i >> 4], digits[i & 15]};
+  return out;
+}();
+
+std::array<char, 64> hex_of(const digest& bytes) {
   std::array<char, 64> out;
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    out[2 * i] = digits[static_cast<unsigned>(bytes[i]) >> 4];
-    out[2 * i + 1] = digits[static_cast<unsigned>(bytes[i]) & 15];
-  }
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    std::memcpy(out.data() + 2 * i, hex_pairs[static_cast<std::size_t>(bytes[i])].data(), 2);
   return out;
 }
 
