@@ -8,13 +8,6 @@
 #include "gpu/window_math.h"
 
 namespace millrace {
-namespace {
-
-/// A row is asked for so many records before its key is compared: as many misses are under way
-/// together, while the processor has something to do.
-constexpr std::uint32_t rows_ahead = 32;
-
-}  // namespace
 
 pane_store::pane_store(const fold_program& program, memory_budget& budget)
     : program_(program),
@@ -55,43 +48,66 @@ void pane_store::find_panes(const fold_batch& batch) {
   }
 }
 
-std::uint64_t* pane_store::find_row(group_table& groups, const fold_batch& batch, std::uint32_t i,
-                                    std::uint64_t* guessed) {
-  if (guessed != nullptr && groups.has_key(guessed, batch.key[i])) [[likely]]
-    return guessed;
-  std::uint64_t* const row = groups.find(batch.hash[i], batch.key[i]);
-  return row != nullptr ? row : groups.insert(batch.hash[i], batch.key[i]);
+/// The states of a run's records; null where there is no room for the group. All guesses come
+/// first, so that their rows are under way together, and are then looked at by a loop with nothing
+/// else in it. Returns whether there was room for all.
+bool pane_store::find_states(const pane_run& run, fold_batch& batch) {
+  group_table& groups = run.in->groups;
+  for (std::uint32_t i = run.from; i < run.end; ++i)
+    batch.state[i] = groups.guess(batch.hash[i]);
+  std::uint16_t missed[fold_chunk_records];
+  std::uint32_t missed_count = 0;
+  for (std::uint32_t i = run.from; i < run.end; ++i) {
+    std::uint64_t* const row = batch.state[i];
+    if (row != nullptr && groups.has_key(row, batch.key[i])) [[likely]] {
+      batch.state[i] = groups.state(row);
+    } else {
+      missed[missed_count++] = static_cast<std::uint16_t>(i);
+    }
+  }
+  bool has_room = true;
+  for (std::uint32_t m = 0; m < missed_count; ++m) {
+    const std::uint32_t i = missed[m];
+    std::uint64_t* row = groups.find(batch.hash[i], batch.key[i]);
+    if (row == nullptr) row = groups.insert(batch.hash[i], batch.key[i]);
+    batch.state[i] = row == nullptr ? nullptr : groups.state(row);
+    has_room = has_room && row != nullptr;
+  }
+  return has_room;
 }
 
 std::uint32_t pane_store::fold(fold_batch& batch) {
   find_panes(batch);
-  const bool has_sketches = !program_.sketches.empty();
   sketch_arena* sketches[fold_chunk_records];
-  std::uint32_t kept = 0;
+  bool has_room = true;
   for (const pane_run& run : runs_) {
-    if (run.in == nullptr) continue;
-    group_table& groups = run.in->groups;
-    std::uint64_t* guesses[rows_ahead];
-    const std::uint32_t ahead = std::min(run.end - run.from, rows_ahead);
-    for (std::uint32_t i = 0; i < ahead; ++i)
-      guesses[i] = groups.guess(batch.hash[run.from + i]);
-    for (std::uint32_t i = run.from; i < run.end; ++i) {
-      std::uint64_t*& guessed = guesses[(i - run.from) % rows_ahead];
-      std::uint64_t* const row = find_row(groups, batch, i, guessed);
-      if (i + rows_ahead < run.end) guessed = groups.guess(batch.hash[i + rows_ahead]);
-      if (row == nullptr) continue;
-      if (kept != i) {
-        batch.index[kept] = batch.index[i];
-        batch.time_us[kept] = batch.time_us[i];
-      }
-      if (has_sketches) sketches[kept] = &run.in->sketches;
-      batch.state[kept++] = groups.state(row);
+    if (run.in == nullptr) {
+      std::fill(batch.state + run.from, batch.state + run.end, nullptr);
+      has_room = false;
+      continue;
     }
+    has_room = find_states(run, batch) && has_room;
+    if (!program_.sketches.empty())
+      std::fill(sketches + run.from, sketches + run.end, &run.in->sketches);
   }
-  std::uint32_t left_out = batch.count - kept;
-  batch.count = kept;
+  std::uint32_t left_out = has_room ? 0 : leave_out(batch, sketches);
   left_out += update_sketches(program_, batch, sketches);
   update_states(program_, batch);
+  return left_out;
+}
+
+/// Takes records without a state out of the batch; returns how many.
+std::uint32_t pane_store::leave_out(fold_batch& batch, sketch_arena** sketches) const {
+  std::uint32_t kept = 0;
+  for (std::uint32_t i = 0; i < batch.count; ++i) {
+    if (batch.state[i] == nullptr) continue;
+    batch.index[kept] = batch.index[i];
+    batch.time_us[kept] = batch.time_us[i];
+    if (!program_.sketches.empty()) sketches[kept] = sketches[i];
+    batch.state[kept++] = batch.state[i];
+  }
+  const std::uint32_t left_out = batch.count - kept;
+  batch.count = kept;
   return left_out;
 }
 

@@ -47,8 +47,8 @@ class pane_store final : public window_store {
 
   pane* pane_of(std::int64_t start_us);
   void find_panes(const fold_batch& batch);
-  std::uint64_t* find_row(group_table& groups, const fold_batch& batch, std::uint32_t i,
-                          std::uint64_t* guessed);
+  bool find_states(const pane_run& run, fold_batch& batch);
+  std::uint32_t leave_out(fold_batch& batch, sketch_arena** sketches) const;
   /// The rows of the window that ends there, at most `rows_max`, into `out`.
   void emit(std::int64_t end_us, std::uint64_t rows_max, window_rows& out);
   void merge_pane(const pane& from, pane& into) const;

@@ -115,6 +115,12 @@ bool sketch_arena::prepare(std::uint64_t& sketch, std::uint32_t key, bool is_dis
   return grow(sketch, is_distinct);
 }
 
+void sketch_arena::prefetch_slot(std::uint64_t sketch, std::uint32_t key) const {
+  if (sketch == 0) return;
+  const std::uint64_t* const block = block_of(sketch);
+  __builtin_prefetch(block + 1 + home(key, head_of(block).slots_log2));
+}
+
 bool sketch_arena::count(std::uint64_t& sketch, std::uint32_t key) {
   if (sketch != 0) {
     std::uint64_t* const block = block_of(sketch);

@@ -185,21 +185,39 @@ sketch_entry entry_of(const state_part& part, const field_value& value) {
   return {dds_bin(bits), 1};
 }
 
-/// One sketch alone: nothing has to be sure of its memory before the others change.
+constexpr std::uint32_t no_bin = UINT32_MAX;
+/// So many records before it is counted, a bin's slot is asked for.
+constexpr std::uint32_t slots_ahead = 16;
+
+/// One sketch alone: nothing has to be sure of its memory before the others change. With many
+/// groups their sketches are all over the memory, so that first all beginnings are under way, then
+/// slots.
 std::uint32_t count_quantiles(const state_part& part, fold_batch& batch,
                               sketch_arena* const* sketches, std::uint32_t first) {
   const field_value* const column = batch.chunk->column(part.column);
-  std::uint32_t kept = first;
-  for (std::uint32_t i = first; i < batch.count; ++i) {
+  const std::uint32_t count = batch.count;
+  std::uint32_t bins[fold_chunk_records];
+  for (std::uint32_t i = first; i < count; ++i) {
     const sketch_entry entry = entry_of(part, column[batch.index[i]]);
-    if (entry.count != 0 && !sketches[i]->count(batch.state[i][part.word], entry.key)) continue;
+    bins[i] = entry.count == 0 ? no_bin : entry.key;
+    sketch_arena::prefetch(batch.state[i][part.word]);
+  }
+  const auto fetch_slot = [&](std::uint32_t i) {
+    if (i < count && bins[i] != no_bin)
+      sketches[i]->prefetch_slot(batch.state[i][part.word], bins[i]);
+  };
+  for (std::uint32_t i = first; i < first + slots_ahead; ++i)
+    fetch_slot(i);
+  std::uint32_t kept = first;
+  for (std::uint32_t i = first; i < count; ++i) {
+    fetch_slot(i + slots_ahead);
+    if (bins[i] != no_bin && !sketches[i]->count(batch.state[i][part.word], bins[i])) continue;
     batch.index[kept] = batch.index[i];
     batch.time_us[kept] = batch.time_us[i];
     batch.state[kept++] = batch.state[i];
   }
-  const std::uint32_t left_out = batch.count - kept;
   batch.count = kept;
-  return left_out;
+  return count - kept;
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 // The whole service over a running pipeline, with its threads.
 #include "analytics/view_service.h"
 
-#include <future>
 #include <set>
+#include <thread>
 
 #include "tests/analytics/view_fixture.h"
 #include "tests/shards/pipeline_fixture.h"
@@ -265,21 +265,21 @@ class slow_view_service_test : public view_service_test {
     device_.is_held = true;
     write(5);
     device_.wait_for_polls(1);
-    reader_ =
-        std::async(std::launch::async, [this] { return views_->read("counts", {.open = true}); });
+    reader_ = std::thread([this] { read_ = views_->read("counts", {.open = true}); });
     device_.wait_for_polls(1000);
   }
 
   slow_device device_;
-  std::future<result<window_rows>> reader_;
+  std::thread reader_;
+  result<window_rows> read_ = window_rows();
 };
 
 TEST_F(slow_view_service_test, who_reads_open_windows_in_the_middle_of_a_block_gets_all_of_it) {
   read_while_folding();
   device_.is_held = false;
-  const auto open_rows = reader_.get();
-  ASSERT_TRUE(open_rows.ok()) << open_rows.failure().message();
-  EXPECT_EQ(row_texts(*open_rows), (texts{"0..10 a 40 40"}));
+  reader_.join();
+  ASSERT_TRUE(read_.ok()) << read_.failure().message();
+  EXPECT_EQ(row_texts(*read_), (texts{"0..10 a 40 40"}));
   views_->stop();
   close();
 }
