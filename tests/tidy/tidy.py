@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Holds the tree to its rules: what may include what, headers that compile alone, files missing
-from CMake, third-party headers inside their fences, and calls that have something better here.
+from CMake, third-party headers inside their fences, calls that have something better here, and tests
+that documents name.
 
     tests/tidy/tidy.py [--root DIR] [--cache FILE] [--compiler g++] [--no-compile]
 
@@ -259,6 +260,22 @@ def check_private_paths(tree):
                 yield f"{name}:{line_of(text, match.start())}: {what} ('{match.group(0)}'); use {instead}"
 
 
+def check_named_tests(tree):
+    """Documents say which test shows what they claim."""
+    tests = "".join(tree.text(n) for n in tree.files
+                    if n.startswith("tests/") and n.endswith((".cc", ".h", ".py")))
+    for name in tree.files:
+        if not name.endswith(".md"):
+            continue
+        text = tree.text(name)
+        # Among brackets, `names_like_those_of_tests`, with or without more words.
+        for claim in re.finditer(r"\[[^\[\]]*`[^\[\]]*\]", text):
+            for match in re.finditer(r"`([a-zA-Z0-9]+(?:_[a-zA-Z0-9]+){3,})`", claim.group(0)):
+                if match.group(1) not in tests:
+                    line = line_of(text, claim.start() + match.start())
+                    yield f"{name}:{line}: there is no test '{match.group(1)}'; name one that is"
+
+
 def closure_digest(tree, name):
     """Of a header and of every header of ours below it."""
     seen = set()
@@ -326,7 +343,7 @@ def check_headers_alone(tree, compiler, cache_path):
 
 
 CHECKS = [check_include_direction, check_fences, check_banned, check_headers_shape, check_cmake_lists,
-          check_private_paths]
+          check_private_paths, check_named_tests]
 
 
 def main():

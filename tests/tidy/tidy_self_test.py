@@ -129,6 +129,13 @@ class TidyTest(unittest.TestCase):
         "base/b.h": "#pragma once\nstd::string b();\n",
     }
 
+    def test_a_test_that_a_document_names_and_nobody_has_is_found(self):
+        has = {"tests/base/a_test.cc": "TEST(a, is_one_whatever_comes) {}\n"}
+        claims = "# A\n\nIt is one\n[`is_one_whatever_comes`]; [`not_me`], `no_claim_in_these_words`.\n"
+        self.assertEqual(self.findings({**has, "docs/a.md": claims}), [])
+        self.assert_one({**has, "docs/a.md": claims + "It is two [of a: `is_two_whatever_comes`].\n"},
+                        "docs/a.md:5", "is_two_whatever_comes")
+
     def test_a_header_that_does_not_compile_alone_is_found(self):
         found = self.findings({
             **self.BAD_HEADER,
