@@ -171,10 +171,13 @@ class EndToEndTest(unittest.TestCase):
 
     def hang_up(self, server):
         """SIGHUP, and what the server says to it."""
-        before = len(self.log_of(server))
+        def said():
+            return [line for line in self.log_of(server) if "reloaded" in line["event"]]
+
+        before = len(said())
         server.process.send_signal(signal.SIGHUP)
-        self.wait_until(lambda: len(self.log_of(server)) > before, "the server answers to SIGHUP")
-        return self.log_of(server)[-1]
+        self.wait_until(lambda: len(said()) > before, "the server answers to SIGHUP")
+        return said()[-1]
 
     def wait_until(self, condition, what):
         end = time.monotonic() + PATIENCE
