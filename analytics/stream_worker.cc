@@ -235,7 +235,7 @@ bool stream_worker::answer(const open_request& one, std::promise<result<window_r
     }
     window_rows rows;
     const auto number = static_cast<std::uint32_t>(at - lane->views().begin());
-    status read = lane->fold().read_open(number, one.rows_max, rows);
+    status read = lane->fold().read_open(number, one.range, rows);
     to.set_value(read.ok() ? result<window_rows>(std::move(rows))
                            : result<window_rows>(std::move(read).failure()));
     return true;
@@ -245,7 +245,7 @@ bool stream_worker::answer(const open_request& one, std::promise<result<window_r
   return true;
 }
 
-result<window_rows> stream_worker::read_open(const view_keeper& view, std::uint32_t rows_max) {
+result<window_rows> stream_worker::read_open(const view_keeper& view, const open_range& range) {
   const auto promise = std::make_shared<std::promise<result<window_rows>>>();
   std::future<result<window_rows>> future = promise->get_future();
   {
@@ -253,7 +253,7 @@ result<window_rows> stream_worker::read_open(const view_keeper& view, std::uint3
     if (!takes_requests_) {
       return error(error_code::unavailable, "views are not running");
     }
-    requests_.push_back({&view, rows_max, promise});
+    requests_.push_back({&view, range, promise});
   }
   if (future.wait_for(request_patience) != std::future_status::ready) {
     return error(error_code::timed_out, "view '" + view.plan().name + "' is busy");

@@ -49,13 +49,13 @@ class stream_worker {
   /// those before, and none of the next one. Waits for the worker to come to it, and for the block
   /// that is being folded. `timed_out` where that takes too long, `unavailable` where the view is
   /// in no lane now, or the worker ends.
-  result<window_rows> read_open(const view_keeper& view, std::uint32_t rows_max);
+  result<window_rows> read_open(const view_keeper& view, const open_range& range);
 
  private:
   /// A reader that waits for open windows.
   struct open_request {
     const view_keeper* view;
-    std::uint32_t rows_max;
+    open_range range;
     std::weak_ptr<std::promise<result<window_rows>>> to;  ///< none: it has given up
   };
 

@@ -142,12 +142,13 @@ result<window_rows> view_service_impl::read(const std::string& name,
                                             const view_query& query) const {
   MILLRACE_ASSIGN(const known_view* const found, find_running(name));
   if (!query.open) return found->keeper->store().read_closed(query);
-  MILLRACE_ASSIGN(const window_rows rows, found->worker->read_open(*found->keeper, query.rows_max));
+  MILLRACE_ASSIGN(const window_rows rows,
+                  found->worker->read_open(*found->keeper, {.from_us = query.from_us,
+                                                            .to_us = query.to_us,
+                                                            .rows_max = query.rows_max}));
   window_rows reversed;
-  for (std::size_t i = rows.rows.size(); i-- > 0;) {
-    const window_rows::row& row = rows.rows[i];
-    if (row.end_us > query.from_us && row.start_us < query.to_us) append_row(rows, i, reversed);
-  }
+  for (std::size_t i = rows.rows.size(); i-- > 0;)
+    append_row(rows, i, reversed);
   return newest_first(reversed);
 }
 

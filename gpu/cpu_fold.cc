@@ -178,9 +178,9 @@ status cpu_fold::close(std::uint32_t view, std::int64_t watermark_us, window_row
   return {};
 }
 
-status cpu_fold::read_open(std::uint32_t view, std::uint32_t rows_max, window_rows& out) {
+status cpu_fold::read_open(std::uint32_t view, const open_range& range, window_rows& out) {
   MILLRACE_CHECK(view < views_.size() && done_ == nullptr, "read of a view, no job in flight");
-  views_[view]->read_open(rows_max, out);
+  views_[view]->read_open(range, out);
   return {};
 }
 

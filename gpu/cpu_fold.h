@@ -28,7 +28,7 @@ class cpu_fold final : public window_fold {
   bool submit(fold_job& job) override;
   result<bool> poll(fold_job& job) override;
   status close(std::uint32_t view, std::int64_t watermark_us, window_rows& out) override;
-  status read_open(std::uint32_t view, std::uint32_t rows_max, window_rows& out) override;
+  status read_open(std::uint32_t view, const open_range& range, window_rows& out) override;
   fold_size size(std::uint32_t view) const override;
   status snapshot(std::uint32_t view, std::vector<std::byte>& out) override;
   status restore(std::uint32_t view, byte_view snapshot) override;

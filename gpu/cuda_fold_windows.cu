@@ -53,13 +53,13 @@ status cuda_fold::gather(std::uint32_t view, host_view& into) const {
   return {};
 }
 
-status cuda_fold::read_open(std::uint32_t view, std::uint32_t rows_max, window_rows& out) {
+status cuda_fold::read_open(std::uint32_t view, const open_range& range, window_rows& out) {
   MILLRACE_CHECK(view < places_.size() && job_ == nullptr, "read of a view, no job in flight");
   const place at = places_[view];
-  if (!at.on_devices) return rest_->read_open(at.number, rows_max, out);
+  if (!at.on_devices) return rest_->read_open(at.number, range, out);
   host_view all(views_[at.number]->program);
   MILLRACE_TRY(gather(at.number, all));
-  all.windows->read_open(rows_max, out);
+  all.windows->read_open(range, out);
   return {};
 }
 

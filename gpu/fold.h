@@ -92,6 +92,18 @@ struct window_rows {
   }
 };
 
+/// Which open windows are read: those that end after `from_us` and start before `to_us`. Where they
+/// have more than `rows_max` rows, it is the newest windows, of the oldest of these the first rows.
+struct open_range {
+  std::int64_t from_us = INT64_MIN;
+  std::int64_t to_us = INT64_MAX;
+  std::uint32_t rows_max = UINT32_MAX;
+
+  bool has(std::int64_t start_us, std::int64_t end_us) const {
+    return end_us > from_us && start_us < to_us;
+  }
+};
+
 /// How large one view's state is now.
 struct fold_size {
   std::uint64_t groups = 0;
@@ -115,9 +127,9 @@ class window_fold {
   /// Takes out every window that ends at or before `watermark_us`, final, its top rows only where
   /// the plan says so, appended to `out`.
   virtual status close(std::uint32_t view, std::int64_t watermark_us, window_rows& out) = 0;
-  /// The windows that are open, with all records of the jobs that are done; the first `rows_max`
-  /// rows, in their order. A window stays open until close() has passed its end.
-  virtual status read_open(std::uint32_t view, std::uint32_t rows_max, window_rows& out) = 0;
+  /// Windows that are open, with all records of the jobs that are done, appended to `out` in their
+  /// order. A window stays open until close() has passed its end.
+  virtual status read_open(std::uint32_t view, const open_range& range, window_rows& out) = 0;
   virtual fold_size size(std::uint32_t view) const = 0;
   /// One view's whole state, the same bytes' meaning on every backend; and back, into an empty one.
   virtual status snapshot(std::uint32_t view, std::vector<std::byte>& out) = 0;

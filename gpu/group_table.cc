@@ -25,7 +25,7 @@ std::uint64_t padded_key::hash(const hash_secret& secret) const {
   return hash_group_key(words_.data(), static_cast<std::uint32_t>(words_.size()), secret);
 }
 
-group_table::slot group_table::no_slots[line_slots];
+alignas(slot_lines::line_bytes) group_table::slot group_table::no_slots[line_slots];
 
 group_table::group_table(std::optional<std::uint32_t> key_bytes,
                          std::span<const std::uint64_t> empty, memory_budget& budget)

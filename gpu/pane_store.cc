@@ -193,18 +193,24 @@ void pane_store::close(std::int64_t watermark_us, window_rows& out) {
   closed_until_us_ = std::max(closed_until_us_, watermark_us);
 }
 
-void pane_store::read_open(std::uint32_t rows_max, window_rows& out) {
-  const std::size_t rows_before = out.rows.size();
+void pane_store::read_open(const open_range& range, window_rows& out) {
   if (panes_.empty()) return;
-  const std::int64_t last = panes_.rbegin()->first + window_.size_us;
-  for (std::int64_t end = next_end(); end <= last; end += window_.hop_us) {
-    const std::uint64_t left = rows_max - (out.rows.size() - rows_before);
-    if (left == 0) break;
-    // Over a gap without panes, to the first window that has the next one.
-    const auto next = panes_.lower_bound(end - window_.size_us);
-    end = std::max(end, next->first + window_.hop_us);
-    emit(end, left, out);
+  const std::int64_t first = next_end();
+  std::vector<window_rows> found;  // the newest window first
+  std::uint64_t left = range.rows_max;
+  for (std::int64_t end = panes_.rbegin()->first + window_.size_us; left > 0;
+       end -= window_.hop_us) {
+    const auto after = panes_.lower_bound(end);
+    if (after == panes_.begin()) break;
+    // Over a gap without panes, to the last window that has the one before it.
+    end = std::min(end, std::prev(after)->first + window_.size_us);
+    if (end < first || end <= range.from_us) break;
+    if (!range.has(end - window_.size_us, end)) continue;
+    emit(end, left, found.emplace_back());
+    left -= found.back().rows.size();
   }
+  for (auto one = found.rbegin(); one != found.rend(); ++one)
+    append_rows(*one, out);
 }
 
 void pane_store::snapshot(std::vector<std::byte>& out) const {

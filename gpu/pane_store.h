@@ -19,7 +19,7 @@ class pane_store final : public window_store {
   slot_lines lines_at(std::int64_t time_us) const override;
   std::uint32_t fold(fold_batch& batch) override;
   void close(std::int64_t watermark_us, window_rows& out) override;
-  void read_open(std::uint32_t rows_max, window_rows& out) override;
+  void read_open(const open_range& range, window_rows& out) override;
   std::uint64_t windows() const override { return panes_.size(); }
   void snapshot(std::vector<std::byte>& out) const override;
   status restore(snapshot_reader& from) override;

@@ -203,23 +203,47 @@ void row_emitter::append(const std::uint64_t* row, window_rows& out) const {
   }
 }
 
-void row_emitter::emit(std::uint64_t rows_max, window_rows& out) {
-  if (program_.plan.top) keep_top();
+void row_emitter::sort_all() {
   std::vector<item> spare;
   if (items_.size() >= radix_items_min) {
     reserve_huge(spare, items_.size());
     spare.resize(items_.size());
   }
   sort(items_, spare);
-  const std::size_t count = std::min<std::uint64_t>(items_.size(), rows_max);
-  make_room(out.rows, count);
-  make_room(out.values, count * program_.results.size());
-  if (program_.key_bytes) make_room(out.keys, count * *program_.key_bytes);
-  for (std::size_t i = 0; i < count; ++i) {
-    if (i + fetch_ahead < count) __builtin_prefetch(items_[i + fetch_ahead].row);
-    append(items_[i].row, out);
+}
+
+void row_emitter::append_all(std::span<const item> items, window_rows& out) const {
+  make_room(out.rows, items.size());
+  make_room(out.values, items.size() * program_.results.size());
+  if (program_.key_bytes) make_room(out.keys, items.size() * *program_.key_bytes);
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (i + fetch_ahead < items.size()) __builtin_prefetch(items[i + fetch_ahead].row);
+    append(items[i].row, out);
   }
+}
+
+void row_emitter::emit(std::uint64_t rows_max, window_rows& out) {
+  if (program_.plan.top) keep_top();
+  sort_all();
+  append_all(std::span(items_).first(std::min<std::uint64_t>(items_.size(), rows_max)), out);
   items_.clear();
+}
+
+void row_emitter::emit_last(std::uint64_t rows_max, window_rows& out) {
+  sort_all();
+  append_all(std::span(items_).last(std::min<std::uint64_t>(items_.size(), rows_max)), out);
+  items_.clear();
+}
+
+void append_rows(const window_rows& from, window_rows& to) {
+  const std::uint64_t keys_before = to.keys.size();
+  make_room(to.rows, from.rows.size());
+  for (window_rows::row row : from.rows) {
+    row.key_offset += keys_before;
+    to.rows.push_back(row);
+  }
+  to.keys.insert(to.keys.end(), from.keys.begin(), from.keys.end());
+  to.values.insert(to.values.end(), from.values.begin(), from.values.end());
 }
 
 }  // namespace millrace

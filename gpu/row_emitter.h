@@ -28,6 +28,8 @@ class row_emitter {
   /// Appends what was added, at most `rows_max` rows, to `out`. Of one window where the plan asks
   /// for its top rows.
   void emit(std::uint64_t rows_max, window_rows& out);
+  /// The same of the last rows; not for top rows.
+  void emit_last(std::uint64_t rows_max, window_rows& out);
 
  private:
   /// A row by some of the bits that it is ordered by.
@@ -46,7 +48,9 @@ class row_emitter {
   bool is_before(const std::uint64_t* a, const std::uint64_t* b) const;
   std::uint32_t first_difference(std::span<const item> items) const;
   void sort(std::span<item> items, std::span<item> spare) const;
+  void sort_all();
   void keep_top();
+  void append_all(std::span<const item> items, window_rows& out) const;
   void append(const std::uint64_t* row, window_rows& out) const;
 
   const fold_program& program_;
@@ -57,5 +61,8 @@ class row_emitter {
   std::uint32_t state_at_ = 0;  ///< 0: of a pane
   std::vector<item> items_;
 };
+
+/// Appends all rows of `from`.
+void append_rows(const window_rows& from, window_rows& to);
 
 }  // namespace millrace

@@ -134,12 +134,12 @@ void session_store::close(std::int64_t watermark_us, window_rows& out) {
     erase(one.hash, one.row);
 }
 
-void session_store::read_open(std::uint32_t rows_max, window_rows& out) {
+void session_store::read_open(const open_range& range, window_rows& out) {
   row_emitter rows(program_, sessions_, gap_us_, extent_words);
   sessions_.for_each([&](std::uint64_t* row, std::uint64_t) {
-    if (state_of(row)[0] != 0) rows.add(row);
+    if (state_of(row)[0] != 0 && range.has(first_of(row), end_of(row))) rows.add(row);
   });
-  rows.emit(rows_max, out);
+  rows.emit_last(range.rows_max, out);
 }
 
 void session_store::snapshot(std::vector<std::byte>& out) const {

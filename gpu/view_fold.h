@@ -19,7 +19,7 @@ class view_fold {
 
   void fold(const fold_chunk& chunk, fold_job::view_part& part);
   void close(std::int64_t watermark_us, window_rows& out);
-  void read_open(std::uint32_t rows_max, window_rows& out) { store_->read_open(rows_max, out); }
+  void read_open(const open_range& range, window_rows& out) { store_->read_open(range, out); }
   fold_size size() const;
   void snapshot(std::vector<std::byte>& out) const { store_->snapshot(out); }
   /// After an error it is as empty as before.

@@ -19,7 +19,7 @@ class window_store {
   virtual std::uint32_t fold(fold_batch& batch) = 0;
   /// As window_fold has them.
   virtual void close(std::int64_t watermark_us, window_rows& out) = 0;
-  virtual void read_open(std::uint32_t rows_max, window_rows& out) = 0;
+  virtual void read_open(const open_range& range, window_rows& out) = 0;
   virtual std::uint64_t windows() const = 0;
   virtual void snapshot(std::vector<std::byte>& out) const = 0;
   /// Into an empty one; after an error it holds a part.

@@ -113,8 +113,8 @@ class faulty_fold final : public window_fold {
   status close(std::uint32_t view, std::int64_t watermark_us, window_rows& out) override {
     return below_->close(view, watermark_us, out);
   }
-  status read_open(std::uint32_t view, std::uint32_t rows_max, window_rows& out) override {
-    return below_->read_open(view, rows_max, out);
+  status read_open(std::uint32_t view, const open_range& range, window_rows& out) override {
+    return below_->read_open(view, range, out);
   }
   fold_size size(std::uint32_t view) const override { return below_->size(view); }
   status snapshot(std::uint32_t view, std::vector<std::byte>& out) override {

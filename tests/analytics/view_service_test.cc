@@ -81,6 +81,13 @@ TEST_F(view_service_test, readers_see_closed_and_open_windows_and_wait_for_the_n
   const auto open_rows = views_->read("counts", {.open = true});
   ASSERT_TRUE(open_rows.ok()) << open_rows.failure().message();
   EXPECT_EQ(row_texts(*open_rows), (texts{"10..20 a 20 20"}));
+  const auto count_open = [&](const view_query& query) {
+    return views_->read("counts", query)->rows.size();
+  };
+  EXPECT_EQ(count_open({.open = true, .from_us = 19 * second_us, .to_us = 11 * second_us}), 1u);
+  EXPECT_EQ(count_open({.open = true, .from_us = 20 * second_us}), 0u);
+  EXPECT_EQ(count_open({.open = true, .to_us = 10 * second_us}), 0u);
+  EXPECT_EQ(count_open({.open = true, .rows_max = 0}), 0u);
   write(22);
   write(32);
   EXPECT_EQ(wait_for(3), (texts{"0..10 a 40 40", "10..20 a 20 20", "20..30 a 20 20"}));
@@ -226,9 +233,9 @@ class slow_fold final : public window_fold {
   status close(std::uint32_t view, std::int64_t watermark_us, window_rows& out) override {
     return below_->close(view, watermark_us, out);
   }
-  status read_open(std::uint32_t view, std::uint32_t rows_max, window_rows& out) override {
+  status read_open(std::uint32_t view, const open_range& range, window_rows& out) override {
     EXPECT_FALSE(is_busy_) << "the contract of window_fold";
-    return below_->read_open(view, rows_max, out);
+    return below_->read_open(view, range, out);
   }
   fold_size size(std::uint32_t view) const override { return below_->size(view); }
   status snapshot(std::uint32_t view, std::vector<std::byte>& out) override {

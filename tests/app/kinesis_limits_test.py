@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """`--compat-limits on`: AWS' quotas, as boto3 meets them."""
+import concurrent.futures
 import time
 
 import harness
@@ -70,9 +71,19 @@ class LimitsTest(KinesisTest):
     def test_a_shard_is_read_five_times_a_second(self):
         self.create("read", 1)
         at = self.iterator("read", harness.shard_name(0))
-        with self.assertRaises(self.client.exceptions.ProvisionedThroughputExceededException):
-            for _ in range(100):
+
+        def read(_):
+            try:
                 self.client.get_records(ShardIterator=at)
+                return None
+            except self.client.exceptions.ProvisionedThroughputExceededException as refused:
+                return str(refused)
+
+        # Many at once: on a busy machine one after the other may be slow enough to be allowed.
+        with concurrent.futures.ThreadPoolExecutor(10) as several:
+            refused = [why for why in several.map(read, range(100)) if why]
+        self.assertIn("Rate exceeded for shard", refused[0])
+        self.assertLess(len(refused), 100)
 
     def test_control_actions_have_their_rates_and_limits(self):
         with self.assertRaises(self.client.exceptions.LimitExceededException):

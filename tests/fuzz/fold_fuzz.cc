@@ -105,7 +105,7 @@ class run_of_plan {
       at = end;
       if (at == snapshot_at) replace();
     }
-    MILLRACE_CHECK(fold_->read_open(0, UINT32_MAX, out.open).ok(), "open windows can be read");
+    MILLRACE_CHECK(fold_->read_open(0, {}, out.open).ok(), "open windows can be read");
     // The same windows are closed on the way, whenever that is: here half of the time at once.
     if (clock_[0].newest_us != shard_clock::never)
       MILLRACE_CHECK(fold_->close(0, clock_[0].newest_us, out.closed).ok(), "and closed");

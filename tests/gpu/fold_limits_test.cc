@@ -122,20 +122,80 @@ TEST_F(Limits, times_that_no_calendar_has_are_no_times) {
   }
 }
 
-TEST_F(Limits, the_open_windows_are_read_no_further_than_asked) {
+/// Reads all that is open, and then parts of it, which have to be those of all.
+void expect_parts_of_open(window_fold& fold) {
+  window_rows all;
+  ASSERT_TRUE(fold.read_open(0, {}, all).ok());
+  ASSERT_GT(all.rows.size(), 100u);
+  using row = window_rows::row;
+  const auto same = [&](const window_rows& in, const row& a, const row& b) {
+    return a.start_us == b.start_us && a.end_us == b.end_us &&
+           std::ranges::equal(in.key(a), all.key(b));
+  };
+  const std::int64_t middle_us = all.rows[all.rows.size() / 2].end_us;
+  const open_range ranges[] = {
+      {.rows_max = 0},
+      {.rows_max = 1},
+      {.rows_max = 25},
+      {.from_us = middle_us},
+      {.to_us = middle_us},
+      {.to_us = middle_us, .rows_max = 25},
+      {.from_us = middle_us - 300'000, .to_us = middle_us, .rows_max = 7},
+      {.from_us = all.rows.back().end_us},
+      {.to_us = all.rows.front().start_us},
+  };
+  for (const open_range& range : ranges) {
+    window_rows some;
+    ASSERT_TRUE(fold.read_open(0, range, some).ok());
+    std::vector<row> wanted;
+    std::ranges::copy_if(all.rows, std::back_inserter(wanted),
+                         [&](const row& one) { return range.has(one.start_us, one.end_us); });
+    ASSERT_EQ(some.rows.size(), std::min<std::size_t>(wanted.size(), range.rows_max));
+    // Whole windows from the newest on; of the last of these its first rows.
+    std::size_t from = wanted.size() - some.rows.size();
+    std::size_t of_oldest = 0;
+    if (!some.rows.empty()) {
+      const std::int64_t oldest = some.rows.front().end_us;
+      const auto is_oldest = [&](const row& one) { return one.end_us == oldest; };
+      of_oldest = static_cast<std::size_t>(std::ranges::count_if(some.rows, is_oldest));
+      const auto first = std::ranges::find_if(wanted, is_oldest);
+      const auto its_first = static_cast<std::size_t>(first - wanted.begin());
+      for (std::size_t i = 0; i < of_oldest; ++i)
+        EXPECT_TRUE(same(some, some.rows[i], wanted[its_first + i])) << i;
+    }
+    for (std::size_t i = of_oldest; i < some.rows.size(); ++i)
+      EXPECT_TRUE(same(some, some.rows[i], wanted[from + i])) << i;
+    const std::size_t per_row = all.values.size() / all.rows.size();
+    EXPECT_EQ(some.values.size(), some.rows.size() * per_row);
+  }
+}
+
+TEST_F(Limits, open_windows_are_read_in_a_range_and_no_further_than_asked) {
   view_plan plan = stream_plan();
   plan.window = {.kind = window_kind::hopping, .size_us = 300'000, .hop_us = 100'000};
   plan.delay_us = 10'000'000;
   open(plan);
   fold(make_stream({.records = 2000}));
-  window_rows all, some;
-  ASSERT_TRUE(fold_->read_open(0, UINT32_MAX, all).ok());
-  ASSERT_TRUE(fold_->read_open(0, 25, some).ok());
-  ASSERT_EQ(some.rows.size(), 25u);
-  for (std::size_t i = 0; i < 25; ++i) {
-    EXPECT_EQ(some.rows[i].end_us, all.rows[i].end_us);
-    EXPECT_TRUE(std::ranges::equal(some.key(some.rows[i]), all.key(all.rows[i])));
-  }
+  expect_parts_of_open(*fold_);
+}
+
+TEST_F(Limits, open_windows_with_gaps_between_them_are_read_in_a_range) {
+  view_plan plan = stream_plan();
+  plan.window = {.kind = window_kind::hopping, .size_us = 300'000, .hop_us = 100'000};
+  plan.delay_us = 1'000'000'000;
+  open(plan);
+  for (const std::int64_t later_us : {0, 7'000'000, 7'200'000, 90'000'000})
+    fold(make_stream({.records = 300, .first_us = stream_options{}.first_us + later_us}));
+  expect_parts_of_open(*fold_);
+}
+
+TEST_F(Limits, open_sessions_are_read_in_a_range_and_no_further_than_asked) {
+  view_plan plan = stream_plan();
+  plan.window = {.kind = window_kind::session, .size_us = 1'000};
+  plan.delay_us = 1'000'000'000;
+  open(plan);
+  fold(make_stream({.records = 2000}));
+  expect_parts_of_open(*fold_);
 }
 
 TEST_F(Limits, the_top_rows_of_each_window_are_kept) {
@@ -185,7 +245,7 @@ TEST_F(Limits, a_hostile_snapshot_with_a_right_checksum_never_crashes) {
       ++accepted;
       fold(make_stream({.seed = 3, .records = 50, .groups = 3}));
       window_rows rows;
-      ASSERT_TRUE(fold_->read_open(0, 100, rows).ok());
+      ASSERT_TRUE(fold_->read_open(0, {.rows_max = 100}, rows).ok());
       ASSERT_TRUE(fold_->close(0, INT64_MAX, rows).ok());
     }
     EXPECT_GT(accepted, 0);

@@ -295,7 +295,7 @@ inline void expect_as_oracle(const fold_maker& make, const std::vector<view_plan
       ASSERT_TRUE(std::ranges::equal(parts[v].late, expected.late, is_equal));
       if (how.read_open_every != 0 && turn % how.read_open_every == 0) {
         window_rows open;
-        ASSERT_TRUE((*fold)->read_open(v, UINT32_MAX, open).ok());
+        ASSERT_TRUE((*fold)->read_open(v, {}, open).ok());
         ASSERT_NO_FATAL_FAILURE(expect_rows(oracles[v].open(), open, plans[v]));
       }
       const std::int64_t watermark = clocks[v].watermark(plans[v], of.shards);

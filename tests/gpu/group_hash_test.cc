@@ -99,7 +99,7 @@ std::vector<std::byte> answers(std::uint64_t secrets, const std::vector<view_pla
     fold_block(**fold, block, clocks, parts);
     for (std::uint32_t v = 0; v < plans.size(); ++v) {
       window_rows open;
-      EXPECT_TRUE((*fold)->read_open(v, 50, open).ok());
+      EXPECT_TRUE((*fold)->read_open(v, {.rows_max = 50}, open).ok());
       add(open.keys);
     }
   }
