@@ -40,7 +40,10 @@ struct slot_lines {
   std::uint32_t shift = 63;
 
   void prefetch(std::uint64_t hash) const {
-    __builtin_prefetch(slots + (hash >> shift) * slot_bytes, 0, second_level_cache);
+    // As a number: there may be no table yet, and nothing is read.
+    const std::uintptr_t at =
+        reinterpret_cast<std::uintptr_t>(slots) + (hash >> shift) * slot_bytes;
+    __builtin_prefetch(reinterpret_cast<const void*>(at), 0, second_level_cache);
   }
 };
 
