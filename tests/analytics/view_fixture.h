@@ -99,17 +99,12 @@ class faulty_view_store final : public view_store {
   view_faults& faults_;
 };
 
-/// A fold whose device is lost after some jobs.
-class faulty_fold final : public window_fold {
+/// A fold around another; tests change what they are about.
+class wrapped_fold : public window_fold {
  public:
-  faulty_fold(std::unique_ptr<window_fold> below, view_faults& faults)
-      : below_(std::move(below)), faults_(faults) {}
+  explicit wrapped_fold(std::unique_ptr<window_fold> below) : below_(std::move(below)) {}
   bool submit(fold_job& job) override { return below_->submit(job); }
-  result<bool> poll(fold_job& job) override {
-    if (faults_.polls_until_loss == 0) return error(error_code::io, "the device fell off the bus");
-    --faults_.polls_until_loss;
-    return below_->poll(job);
-  }
+  result<bool> poll(fold_job& job) override { return below_->poll(job); }
   status close(std::uint32_t view, std::int64_t watermark_us, window_rows& out) override {
     return below_->close(view, watermark_us, out);
   }
@@ -127,6 +122,20 @@ class faulty_fold final : public window_fold {
 
  private:
   std::unique_ptr<window_fold> below_;
+};
+
+/// A fold whose device is lost after some jobs.
+class faulty_fold final : public wrapped_fold {
+ public:
+  faulty_fold(std::unique_ptr<window_fold> below, view_faults& faults)
+      : wrapped_fold(std::move(below)), faults_(faults) {}
+  result<bool> poll(fold_job& job) override {
+    if (faults_.polls_until_loss == 0) return error(error_code::io, "the device fell off the bus");
+    --faults_.polls_until_loss;
+    return wrapped_fold::poll(job);
+  }
+
+ private:
   view_faults& faults_;
 };
 

@@ -214,13 +214,13 @@ struct slow_device {
       std::this_thread::yield();
   }
 };
-class slow_fold final : public window_fold {
+class slow_fold final : public wrapped_fold {
  public:
   slow_fold(std::unique_ptr<window_fold> below, slow_device& device)
-      : below_(std::move(below)), device_(device) {}
+      : wrapped_fold(std::move(below)), device_(device) {}
   bool submit(fold_job& job) override {
     is_busy_ = true;
-    return below_->submit(job);
+    return wrapped_fold::submit(job);
   }
   result<bool> poll(fold_job& job) override {
     if (device_.is_held) {
@@ -228,26 +228,14 @@ class slow_fold final : public window_fold {
       return false;
     }
     is_busy_ = false;
-    return below_->poll(job);
-  }
-  status close(std::uint32_t view, std::int64_t watermark_us, window_rows& out) override {
-    return below_->close(view, watermark_us, out);
+    return wrapped_fold::poll(job);
   }
   status read_open(std::uint32_t view, const open_range& range, window_rows& out) override {
     EXPECT_FALSE(is_busy_) << "the contract of window_fold";
-    return below_->read_open(view, range, out);
+    return wrapped_fold::read_open(view, range, out);
   }
-  fold_size size(std::uint32_t view) const override { return below_->size(view); }
-  status snapshot(std::uint32_t view, std::vector<std::byte>& out) override {
-    return below_->snapshot(view, out);
-  }
-  status restore(std::uint32_t view, byte_view bytes) override {
-    return below_->restore(view, bytes);
-  }
-  std::string describe() const override { return "slow"; }
 
  private:
-  std::unique_ptr<window_fold> below_;
   slow_device& device_;
   bool is_busy_ = false;
 };

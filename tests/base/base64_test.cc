@@ -1,23 +1,16 @@
 // Base64: known values, and every implementation against the one by table.
 #include "base/base64.h"
 
-#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "tests/base/random_bytes.h"
+
 namespace millrace {
 namespace {
-
-std::vector<std::byte> random_bytes(std::size_t count, std::uint32_t seed) {
-  std::mt19937 random(seed);
-  std::vector<std::byte> bytes(count);
-  for (auto& b : bytes)
-    b = static_cast<std::byte>(random());
-  return bytes;
-}
 
 const base64_version& by_table() {
   return base64_versions().back();

@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/base/random_bytes.h"
+
 namespace millrace {
 namespace {
 
@@ -21,14 +23,6 @@ std::uint32_t bit_by_bit(const std::byte* bytes, std::size_t count, std::uint32_
       state = (state >> 1) ^ ((state & 1) != 0 ? 0x82f63b78u : 0);
   }
   return ~state;
-}
-
-std::vector<std::byte> random_bytes(std::size_t count, std::uint32_t seed) {
-  std::mt19937 random(seed);
-  std::vector<std::byte> bytes(count);
-  for (auto& b : bytes)
-    b = static_cast<std::byte>(random());
-  return bytes;
 }
 
 byte_view view(std::string_view text) {

@@ -170,30 +170,31 @@ void expect_parts_of_open(window_fold& fold) {
   }
 }
 
-TEST_F(Limits, open_windows_are_read_in_a_range_and_no_further_than_asked) {
+/// Windows that stay open whatever comes.
+view_plan open_plan(const window_plan& window) {
   view_plan plan = stream_plan();
-  plan.window = {.kind = window_kind::hopping, .size_us = 300'000, .hop_us = 100'000};
-  plan.delay_us = 10'000'000;
-  open(plan);
+  plan.window = window;
+  plan.delay_us = 1'000'000'000;
+  return plan;
+}
+constexpr window_plan hopping{
+    .kind = window_kind::hopping, .size_us = 300'000, .hop_us = 100'000};
+
+TEST_F(Limits, open_windows_are_read_in_a_range_and_no_further_than_asked) {
+  open(open_plan(hopping));
   fold(make_stream({.records = 2000}));
   expect_parts_of_open(*fold_);
 }
 
 TEST_F(Limits, open_windows_with_gaps_between_them_are_read_in_a_range) {
-  view_plan plan = stream_plan();
-  plan.window = {.kind = window_kind::hopping, .size_us = 300'000, .hop_us = 100'000};
-  plan.delay_us = 1'000'000'000;
-  open(plan);
+  open(open_plan(hopping));
   for (const std::int64_t later_us : {0, 7'000'000, 7'200'000, 90'000'000})
     fold(make_stream({.records = 300, .first_us = stream_options{}.first_us + later_us}));
   expect_parts_of_open(*fold_);
 }
 
 TEST_F(Limits, open_sessions_are_read_in_a_range_and_no_further_than_asked) {
-  view_plan plan = stream_plan();
-  plan.window = {.kind = window_kind::session, .size_us = 1'000};
-  plan.delay_us = 1'000'000'000;
-  open(plan);
+  open(open_plan({.kind = window_kind::session, .size_us = 1'000}));
   fold(make_stream({.records = 2000}));
   expect_parts_of_open(*fold_);
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "gpu/md5_lanes.h"
+#include "tests/base/random_bytes.h"
 
 namespace millrace {
 namespace {
@@ -34,14 +35,6 @@ uint128 by_openssl(const std::byte* bytes, std::size_t count) {
   for (const unsigned char b : digest)
     value = value << 8 | b;
   return value;
-}
-
-std::vector<std::byte> random_bytes(std::size_t count, std::uint32_t seed) {
-  std::mt19937 random(seed);
-  std::vector<std::byte> bytes(count);
-  for (auto& b : bytes)
-    b = static_cast<std::byte>(random());
-  return bytes;
 }
 
 /// Every test of the lanes runs at each level; one that this CPU lacks is skipped by name.
