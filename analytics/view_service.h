@@ -41,7 +41,8 @@ struct emission {
 };
 
 struct view_query {
-  /// Windows that are open, as they were between two blocks of the log; else closed ones. What has closed and is not durable yet is among neither.
+  /// Windows that are open, as they were between two blocks of the log; else closed ones. What has
+  /// closed and is not durable yet is among neither.
   bool open = false;
   std::int64_t from_us = INT64_MIN;  ///< windows that end after this,
   std::int64_t to_us = INT64_MAX;    ///< and start before this

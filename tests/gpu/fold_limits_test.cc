@@ -177,8 +177,7 @@ view_plan open_plan(const window_plan& window) {
   plan.delay_us = 1'000'000'000;
   return plan;
 }
-constexpr window_plan hopping{
-    .kind = window_kind::hopping, .size_us = 300'000, .hop_us = 100'000};
+constexpr window_plan hopping{.kind = window_kind::hopping, .size_us = 300'000, .hop_us = 100'000};
 
 TEST_F(Limits, open_windows_are_read_in_a_range_and_no_further_than_asked) {
   open(open_plan(hopping));
